@@ -1,0 +1,5 @@
+import sys
+
+from gansaku.cli import main
+
+sys.exit(main())

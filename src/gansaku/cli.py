@@ -1,0 +1,306 @@
+"""The command line: one function per command, each one call into the api.
+
+`gansaku --help` and `gansaku COMMAND --help` import no torch; results go to standard output, all else to standard error.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+import sys
+import tomllib
+from collections.abc import Callable
+from pathlib import Path
+from typing import Annotated, Any
+
+import tyro
+
+from gansaku import __version__
+from gansaku.errors import GansakuError, UsageError, nearest, printable
+from gansaku.terminal import Terminal
+
+Flag = tyro.conf.arg
+Positional: Any = tyro.conf.Positional
+Texts = Annotated[tuple[str, ...], tyro.conf.UseAppendAction]
+Use = Annotated[Texts, Flag(metavar="FILE.py", help_behavior_hint="")]
+Json = Annotated[bool, Flag(name="json", help_behavior_hint="")]
+Text = Annotated[str | None, Flag(metavar="TEXT", help_behavior_hint="")]
+
+
+def train(
+    recipe: Annotated[str | None, Positional, Flag(metavar="RECIPE", help_behavior_hint="")] = None,
+    /,
+    *,
+    data: Annotated[Text, Flag(metavar="SOURCE")] = None,
+    run: Annotated[Text, Flag(metavar="FOLDER")] = None,
+    set_: Annotated[Texts, Flag(name="set", metavar="PATH=VALUE", help_behavior_hint="")] = (),
+    size: Annotated[int | None, Flag(metavar="SIDE", help_behavior_hint="")] = None,
+    budget: Annotated[Text, Flag(metavar="TIME")] = None,
+    device: str = "auto",
+    use: Use = (),
+    dry_run: Annotated[bool, Flag(help_behavior_hint="")] = False,
+    as_json: Json = False,
+) -> None:
+    """Train a GAN, or continue: the same command again goes on where the run was. No arguments: the demo.
+
+    Args:
+        recipe: A name of `gansaku recipes`, a .toml recipe, or a .py file of your own; chosen by the data if not given.
+        data: A folder or .zip of pictures (class folders are labels), .npz, .npy, .h5, or `avatars`, `chairs`.
+        run: The run's folder; by default runs/<recipe>-<data>-<hash of the settings>.
+        set_: Change settings of the recipe, as --set generator.lr=1e-3 loss=Hinge.
+        size: Resize pictures to squares of this side, cropped at the centre.
+        budget: Stop in time: 90s, 30m, 9h. The same command continues.
+        device: auto, cpu, cuda or mps.
+        use: A Python file of your own with parts or recipes.
+        dry_run: Say what would be trained, and stop.
+        as_json: Print one JSON document about the run at the end.
+    """
+    from gansaku import api
+
+    made = api.train(
+        recipe,
+        data,
+        run,
+        dict(map(setting, set_)),
+        size=size,
+        budget=None if budget is None else seconds(budget),
+        device=device,
+        use=use,
+        dry_run=dry_run,
+        listener=Terminal(),
+    )
+    if as_json:
+        print_json({"run": str(made.path)} if dry_run else summary(made.path))
+
+
+def sample(
+    run: Annotated[str, Positional, Flag(metavar="RUN", help_behavior_hint="")],
+    /,
+    *,
+    n: Annotated[int, Flag(aliases=["-n"])] = 64,
+    seed: int = 0,
+    class_: Annotated[Text, Flag(name="class", metavar="NAME")] = None,
+    truncation: Annotated[float | None, Flag(metavar="LIMIT", help_behavior_hint="")] = None,
+    out: str = "samples",
+    use: Use = (),
+) -> None:
+    """Make samples with a run's generator. Sample i depends on the checkpoint, the seed and i alone.
+
+    Args:
+        run: The run's folder.
+        n: How many; for a .gif how many stops on the walk.
+        seed: Another seed, other samples.
+        class_: Samples of one class only.
+        truncation: The largest latent value in standard deviations: less variety, fewer bad samples.
+        out: A folder or .zip of PNGs, a .png sheet, a .gif walk through latent space, or .npy values.
+        use: A Python file of your own with the parts that the run was made with.
+    """
+    from gansaku import api
+
+    print(api.sample(run, out, n, seed, class_, truncation, use))
+
+
+def show(
+    what: Annotated[str, Positional, Flag(metavar="RUN|DATA", help_behavior_hint="")],
+    /,
+    *,
+    size: Annotated[int | None, Flag(metavar="SIDE", help_behavior_hint="")] = None,
+    as_json: Json = False,
+) -> None:
+    """Say what a run or some data are, in a screenful.
+
+    Args:
+        what: A run's folder, or data as `train --data` takes them.
+        size: For data: resize pictures to squares of this side.
+        as_json: One JSON document on standard output.
+    """
+    from gansaku.runs.folder import Folder
+
+    found = summary(Path(what)) if Folder(Path(what)).exists else data_summary(what, size)
+    print_json(found) if as_json else print(table(found))
+
+
+def recipes(
+    verb: Annotated[str | None, Positional, Flag(metavar="show", help_behavior_hint="")] = None,
+    name: Annotated[str | None, Positional, Flag(metavar="NAME", help_behavior_hint="")] = None,
+    /,
+    *,
+    use: Use = (),
+    as_json: Json = False,
+) -> None:
+    """List the recipes, or show one: `gansaku recipes show dcgan`.
+
+    Args:
+        verb: `show`, or nothing for the list.
+        name: The recipe to show.
+        use: A Python file of your own with recipes.
+        as_json: One JSON document on standard output.
+    """
+    from gansaku import api
+
+    if verb is None:
+        found = api.recipes(use)
+        print_json(found) if as_json else print(listing(found))
+        return
+    if verb != "show" or name is None:
+        raise UsageError(f"recipes {verb}", "say `gansaku recipes` or `gansaku recipes show NAME`", "USAGE")
+    one = api.show_recipe(name, use)
+    print_json(one) if as_json else print(f"{one['text']}\n\n{one['toml']}")
+
+
+def info(*, as_json: Json = False) -> None:
+    """Say what this machine and this installation can do.
+
+    Args:
+        as_json: One JSON document on standard output.
+    """
+    from gansaku import api
+
+    print_json(api.info()) if as_json else print(table(api.info()))
+
+
+COMMANDS: dict[str, Callable[..., None]] = {
+    "train": train, "sample": sample, "show": show, "recipes": recipes, "info": info,
+}  # fmt: skip
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Run a command; returns its exit code. A user's mistake is one sentence; `--debug` adds the traceback."""
+    given = list(sys.argv[1:] if arguments is None else arguments)
+    debug = "--debug" in given
+    given = [a for a in given if a != "--debug"]
+    try:
+        return run(given)
+    except GansakuError as error:
+        if debug:
+            raise
+        print(error, file=sys.stderr)
+        return error.exit_code
+    except BrokenPipeError:
+        sys.stderr.close()  # whoever read us has gone: nobody to tell
+        return 0
+    except KeyboardInterrupt:
+        return 130
+
+
+def run(given: list[str]) -> int:
+    if not given or given[0] in ("-h", "--help", "help"):
+        print(overview())
+        return 0 if given else 2
+    if given[0] == "--version":
+        print(f"gansaku {__version__}")
+        return 0
+    name, rest = given[0], given[1:]
+    if name not in COMMANDS:
+        raise UsageError(name, f"is no command{nearest(name, list(COMMANDS))}", "COMMAND")
+    try:
+        tyro.cli(COMMANDS[name], args=repeated(rest), prog=f"gansaku {name}", config=(tyro.conf.FlagCreatePairsOff,))
+    except SystemExit as ended:  # tyro has printed help, or what is wrong with the flags
+        return int(ended.code or 0) if isinstance(ended.code, int | None) else 2
+    return 0
+
+
+def overview() -> str:
+    """The commands, a line each."""
+    lines = [f"  {name:10} {(function.__doc__ or '').splitlines()[0]}" for name, function in COMMANDS.items()]
+    head = "Gansaku: train a GAN on your pictures or voxels, and know whether it works.\n\nusage: gansaku COMMAND …\n"
+    return "\n".join([head, *lines, "", "gansaku COMMAND --help tells more. Start with: gansaku train"])
+
+
+def repeated(given: list[str]) -> list[str]:
+    """`--set a=1 b=2` as `--set a=1 --set b=2`."""
+    result: list[str] = []
+    setting_next = False
+    for argument in given:
+        if argument.startswith("-"):
+            setting_next = False
+        elif setting_next and result[-1] != "--set":
+            result.append("--set")
+        if argument == "--set":
+            setting_next = True
+        elif setting_next and "=" not in argument:
+            raise UsageError(f"--set {argument}", "is no PATH=VALUE, as generator.lr=1e-3", "SETTING")
+        result.append(argument)
+    return result
+
+
+def setting(text: str) -> tuple[str, Any]:
+    """`generator.lr=1e-3` -> (path, value); the value as TOML has it, else as bare text."""
+    path, sign, value = text.partition("=")
+    if not sign or not path:
+        raise UsageError(f"--set {text}", "is no PATH=VALUE, as generator.lr=1e-3", "SETTING")
+    try:
+        return path, tomllib.loads(f"value = {value}")["value"]
+    except tomllib.TOMLDecodeError:
+        return path, value
+
+
+def seconds(text: str) -> float:
+    """90s, 30m, 9h, 1h30m -> seconds."""
+    units = {"s": 1, "m": 60, "h": 3600, "d": 86400}
+    found = re.findall(r"(\d+(?:\.\d+)?)([smhd])", text)
+    if not found or "".join(number + unit for number, unit in found) != text:
+        raise UsageError("--budget", f"{text!r} is no time; write 90s, 30m, 9h or 1h30m", "BUDGET")
+    return sum(float(number) * units[unit] for number, unit in found)
+
+
+def summary(path: Path) -> dict[str, Any]:
+    from gansaku.runs.summary import summarize
+
+    return summarize(path)
+
+
+def data_summary(source: str, size: int | None) -> dict[str, Any]:
+    from gansaku.data.sources import open_data
+
+    dataset = open_data(source, size, progress=Terminal().preparing)
+    return {
+        "data": dataset.name,
+        "source": dataset.source,
+        "shape": list(dataset.shape),
+        "counts": dataset.counts,
+        "classes": list(dataset.classes),
+        "columns": sorted(dataset.columns),
+        "fingerprint": dataset.fingerprint,
+        "report": dataset.report,
+        "file": str(dataset.path),
+    }
+
+
+def print_json(content: Any) -> None:
+    print(json.dumps(content, indent=1, ensure_ascii=False))
+
+
+def table(content: dict[str, Any], indent: str = "") -> str:
+    """Names and values in two columns; what is inside is indented."""
+    lines = []
+    for name, value in content.items():
+        label = f"{indent}{printable(str(name)).replace('_', ' ')}"
+        if isinstance(value, dict):
+            lines += [label, table(value, indent + "  ")] if value else []
+        elif isinstance(value, list) and value and isinstance(value[0], dict | str) and len(str(value)) > 70:
+            lines += [label, *[f"{indent}  {printable(str(item))}" for item in value]]
+        elif value not in (None, "", []):
+            text = f"{value:,}" if isinstance(value, int) and not isinstance(value, bool) else printable(plain(value))
+            lines.append(f"{label:24} {text}")
+    return "\n".join(lines)
+
+
+def plain(value: Any) -> str:
+    if isinstance(value, list):
+        return ", ".join(map(plain, value))
+    return f"{value:.4g}" if isinstance(value, float) else str(value)
+
+
+def listing(found: list[dict[str, Any]]) -> str:
+    """Recipes, one a paragraph: name, status, parameters and what it is."""
+    lines = []
+    for one in found:
+        counts = ", ".join(f"{name} {count:,}" for name, count in one["parameters"].items())
+        shape = "×".join(map(str, one["shape"]))
+        lines += [f"{one['name']:14} {one['summary']}", f"{'':14} {one['status']}; parameters at {shape}: {counts}", ""]
+    return "\n".join([*lines, "gansaku recipes show NAME tells more."])
+
+
+if __name__ == "__main__":
+    sys.exit(main())

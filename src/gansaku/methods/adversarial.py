@@ -1,0 +1,85 @@
+"""The usual method: a generator against a discriminator, with the recipe's adversarial loss."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import torch
+from torch import Tensor
+
+from gansaku import ranks
+from gansaku.contract import AdversarialLoss, Method, Move, Signals, Target, Turn
+from gansaku.parts import part
+
+if TYPE_CHECKING:
+    from gansaku.recipe import Recipe
+
+SHARED = (Move("discriminator"), Move("generator", real="same", fake="same"))
+"""One D step, one G step on the same real batch and the same fakes: the order of the DCGAN example, and the fastest."""
+
+FRESH = (Move("discriminator"), Move("generator", real="same"))
+"""The same with new latents for G's step (Goodfellow et al. 2014, algorithm 1)."""
+
+
+def critic(steps: int) -> tuple[Move, ...]:
+    """`steps` D steps on new batches, then one G step with new latents (Gulrajani et al. 2017, algorithm 1)."""
+    return (*[Move("discriminator")] * steps, Move("generator", real="same"))
+
+
+@part
+class Adversarial(Method):
+    """`order` is the cycle of moves; the losses are the recipe's."""
+
+    order: tuple[Move, ...] = SHARED
+
+    def cycle(self, recipe: Recipe) -> tuple[Move, ...]:
+        return self.order
+
+    def losses(self, turn: Turn) -> Signals:
+        return {"adversarial": self.adversarial(turn).sum(1)}
+
+    def adversarial(self, turn: Turn) -> Tensor:
+        """(N, M): the recipe's adversarial loss of the moving player."""
+        loss = turn.recipe.loss
+        assert loss is not None
+        fake, target = turn.logits("fake"), turn.recipe.targets(turn)
+        real = turn.logits("real") if turn.player != "generator" or loss.reads_real else None
+        if loss.looks_across:  # a mean over my rows alone would be another loss on every rank
+            fake, target = ranks.gather(fake), Target(*map(ranks.gather, target))
+            real = None if real is None else ranks.gather(real)
+        if turn.player == "generator":
+            result = loss.generator(real, fake, target)
+        else:
+            assert real is not None
+            result = loss.discriminator(real, fake, target)
+        return result[turn.piece.rows.start : turn.piece.rows.stop] if loss.looks_across else result
+
+    def signals(self, turn: Turn) -> Signals:
+        """D's outputs as the moving player's step saw them: `real`, `fake`, and where they mean probabilities, those.
+
+        Beside a relativistic loss only the distance to the other kind means anything: the probability that a sample
+        is more real than the other kind's mean, and the accuracy over pairs.
+        """
+        loss = turn.recipe.loss
+        assert loss is not None
+        with torch.no_grad():
+            fake = turn.logits("fake").mean(1)
+            if turn.player == "generator" and not loss.reads_real:
+                return {"fake": fake, **probability(loss, "fake", fake)}
+            real = turn.logits("real").mean(1)
+            signals = {"real": real, "fake": fake}
+            if loss.reading == "relative":
+                right = (real > fake).to(real)
+                signals |= {
+                    "real_probability": (real - fake.mean()).sigmoid(),
+                    "fake_probability": (fake - real.mean()).sigmoid(),
+                }
+            else:
+                right = 0.5 * ((real > loss.boundary).to(real) + (fake <= loss.boundary).to(real))
+                signals |= probability(loss, "real", real) | probability(loss, "fake", fake)
+            return signals if turn.player == "generator" else {**signals, "accuracy": right, "sign": real.sign()}
+
+
+def probability(loss: AdversarialLoss, name: str, logit: Tensor) -> Signals:
+    """D(x) as a probability, where the loss makes logits of it."""
+    return {f"{name}_probability": logit.sigmoid()} if loss.reading == "logit" else {}

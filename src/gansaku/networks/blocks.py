@@ -1,0 +1,145 @@
+"""Blocks for samples of two or three dimensions. The small tables are the only place where `Conv2d` or `Conv3d` is written."""
+
+from __future__ import annotations
+
+import math
+from typing import Any, Literal
+
+import torch
+from torch import Tensor, nn
+from torch.nn.modules.batchnorm import _BatchNorm
+from torch.nn.utils.parametrizations import spectral_norm
+
+from gansaku import ranks
+from gansaku.errors import RecipeError
+
+CONV: dict[int, Any] = {2: nn.Conv2d, 3: nn.Conv3d}
+CONV_TRANSPOSE: dict[int, Any] = {2: nn.ConvTranspose2d, 3: nn.ConvTranspose3d}
+CHANNELS_LAST = {2: torch.channels_last, 3: torch.channels_last_3d}
+
+Grow = Literal["transpose", "resize"]
+Norm = Literal["batch", "spectral", "none"]
+Init = Literal["normal", "he"]
+
+
+def grow(dims: int, inside: int, outside: int, how: Grow) -> nn.Sequential:
+    """Only the doubling: (N, inside, *S) -> (N, outside, *2S), linear, no bias."""
+    if how == "transpose":
+        return nn.Sequential(CONV_TRANSPOSE[dims](inside, outside, 4, stride=2, padding=1, bias=False))
+    return nn.Sequential(nn.Upsample(scale_factor=2), CONV[dims](inside, outside, 3, padding=1, bias=False))
+
+
+def halve(dims: int, inside: int, outside: int, bias: bool) -> nn.Module:
+    """(N, inside, *2S) -> (N, outside, *S), linear."""
+    conv: nn.Module = CONV[dims](inside, outside, 4, stride=2, padding=1, bias=bias)
+    return conv
+
+
+def finish(linear: nn.Module, outside: int, norm: Norm, activation: nn.Module, norm_first: bool) -> nn.Sequential:
+    """A linear layer, then batch normalization and activation in the asked order. Spectral norm has no layer of its own."""
+    if norm != "batch":
+        return nn.Sequential(linear, activation)
+    rest = (BatchNorm(outside), activation) if norm_first else (activation, BatchNorm(outside))
+    return nn.Sequential(linear, *rest)
+
+
+class Stem(nn.Module):
+    """Latent to the first small map: (N, Z) -> (N, width, *base), a transposed convolution of a single point."""
+
+    def __init__(self, latent: int, width: int, base: tuple[int, ...]):
+        super().__init__()
+        self.dims = len(base)
+        self.point = CONV_TRANSPOSE[self.dims](latent, width, base, bias=False)
+
+    def forward(self, z: Tensor) -> Tensor:
+        x: Tensor = self.point(z.view(*z.shape, *[1] * self.dims))
+        return x
+
+
+class BatchNorm(_BatchNorm):
+    """Batch normalization for any number of dimensions, over the global batch when there are many ranks.
+
+    Ioffe & Szegedy 2015, arXiv:1502.03167. With micro-batches each is normalized by itself.
+    """
+
+    def _check_input_dim(self, input: Tensor) -> None:
+        """Any (N, C, ...)."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        if ranks.count() == 1 or not self.training:
+            return super().forward(x)
+        axes = [0, *range(2, x.ndim)]
+        values = x.numel() // x.shape[1] * ranks.count()
+        shape = (1, -1, *[1] * (x.ndim - 2))
+        mean = ranks.total(x.sum(axes)) / values
+        centred = x - mean.view(shape)
+        variance = ranks.total(centred.square().sum(axes)) / values
+        self._follow(mean.detach(), variance.detach() * values / max(1, values - 1))
+        scale = (variance + self.eps).rsqrt() * self.weight
+        return centred * scale.view(shape) + self.bias.view(shape)
+
+    @torch.no_grad()
+    def _follow(self, mean: Tensor, variance: Tensor) -> None:
+        assert self.running_mean is not None
+        assert self.running_var is not None
+        assert self.num_batches_tracked is not None
+        assert self.momentum is not None
+        self.num_batches_tracked += 1
+        self.running_mean.lerp_(mean.to(self.running_mean.dtype), self.momentum)
+        self.running_var.lerp_(variance.to(self.running_var.dtype), self.momentum)
+
+
+def initialize(network: nn.Module, how: Init, slope: float = 0.0) -> None:
+    """Set all convolution weights and batch norm scales in place, from torch's global generator.
+
+    normal: N(0, 0.02), scales N(1, 0.02) (Radford et al. 2016, arXiv:1511.06434, sec. 4). he: N(0, 2 / ((1 + slope²)
+    fan-in)), scales 1 (He et al. 2015, arXiv:1502.01852, eq. 15). Biases 0.
+    """
+    for module in network.modules():
+        if isinstance(module, nn.Conv2d | nn.Conv3d | nn.ConvTranspose2d | nn.ConvTranspose3d):
+            if how == "normal":
+                nn.init.normal_(module.weight, 0.0, 0.02)
+            else:
+                nn.init.normal_(module.weight, 0.0, math.sqrt(2 / (1 + slope**2) / fan_in(module)))
+            if module.bias is not None:
+                nn.init.zeros_(module.bias)
+        elif isinstance(module, _BatchNorm) and how == "normal":
+            nn.init.normal_(module.weight, 1.0, 0.02)
+
+
+def bound_spectra(network: nn.Module) -> None:
+    """Divide every convolution's weight by its largest singular value (Miyato et al. 2018, arXiv:1802.05957).
+
+    After the weights are set: the singular vectors that are followed start from them.
+    """
+    for module in list(network.modules()):
+        if isinstance(module, nn.Conv2d | nn.Conv3d | nn.ConvTranspose2d | nn.ConvTranspose3d):
+            spectral_norm(module)
+
+
+def fan_in(conv: nn.Module) -> float:
+    """How many inputs reach one output of a convolution; of a transposed one, on average away from the borders."""
+    if isinstance(conv, nn.ConvTranspose2d | nn.ConvTranspose3d):
+        return conv.in_channels * math.prod(conv.kernel_size) / math.prod(conv.stride)
+    assert isinstance(conv, nn.Conv2d | nn.Conv3d)
+    return conv.in_channels * math.prod(conv.kernel_size)
+
+
+def doublings(space: tuple[int, ...]) -> tuple[tuple[int, ...], int]:
+    """Sides as base·2ᵏ: the base sides and k, where the smallest side's base is 4 to 7.
+
+    Raises RecipeError for sides that no such pair reaches, naming the nearest that can be reached.
+    """
+    smallest = min(space)
+    k = max(0, (smallest // 4).bit_length() - 1)
+    if smallest < 8 or any(side % 2**k for side in space):
+        wanted = " × ".join(map(str, space))
+        known = [base * 2**i for i in range(1, 10) for base in (4, 5, 6, 7)]
+        if smallest in known:
+            raise RecipeError(
+                "network", f"size {wanted}: beside {smallest} the other sides must be multiples of {2**k}", "SIZE"
+            )
+        near = [*[s for s in known if s < smallest][-1:], *[s for s in known if s > smallest][:1]]
+        advice = f"the nearest sizes are {' and '.join(map(str, near))}"
+        raise RecipeError("network", f"size {wanted} cannot be reached by doubling a base of 4 to 7; {advice}", "SIZE")
+    return tuple(side // 2**k for side in space), k

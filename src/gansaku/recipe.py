@@ -1,0 +1,177 @@
+"""The recipe: everything that decides what is computed, and the checks of what may not be combined, and why."""
+
+from __future__ import annotations
+
+import tomllib
+from collections.abc import Mapping
+from typing import Any, Literal
+
+import tomli_w
+
+from gansaku.contract import (
+    AdversarialLoss,
+    Augmentation,
+    Growth,
+    Method,
+    Move,
+    Phase,
+    Player,
+    Prior,
+    Remembers,
+    Targets,
+)
+from gansaku.errors import RecipeError
+from gansaku.latents import Gaussian
+from gansaku.losses import Logistic
+from gansaku.methods.adversarial import Adversarial
+from gansaku.parts import changed, decode, encode, part, require
+from gansaku.targets import Hard
+
+
+@part
+class Recipe:
+    """All settings of a training. Immutable; a variant is `recipe.but(loss=Hinge())`."""
+
+    shape: tuple[int, ...]  # (C, *S) of one sample
+    generator: Player
+    discriminator: Player
+    length: int  # real samples to see
+    loss: AdversarialLoss | None = Logistic()  # None for methods with losses of their own
+    method: Method = Adversarial()
+    latent: Prior = Gaussian()
+    targets: Targets = Hard()
+    augment: Augmentation | None = None
+    growth: Growth | None = None
+    batch: int = 64  # real samples in one global batch
+    micro: int | None = None  # how many of them at once; None: all
+    mirror: bool = False  # half of the real samples are mirrored left to right
+    classes: int = 0  # 0: labels are not used
+    fake_labels: Literal["same", "uniform"] = "same"
+    seed: int = 0
+    precision: Literal["fp32", "bf16"] = "fp32"
+    fast: Literal["all", "none"] = "all"  # "none" turns off every path that is fast but not the plainest
+    name: str = "custom"
+
+    def __post_init__(self) -> None:
+        check(self)
+
+    def but(self, settings: Mapping[str, Any] | None = None, /, **fields: Any) -> Recipe:
+        """The same recipe with some settings replaced: fields by name, or dotted paths: `but({"generator.lr": 1e-3})`."""
+        recipe = self
+        for path, value in {**(settings or {}), **fields}.items():
+            recipe = changed(recipe, path, value)
+        return recipe
+
+    @property
+    def players(self) -> dict[str, Player]:
+        return self.method.players(self)
+
+    @property
+    def cycle(self) -> tuple[Move, ...]:
+        return self.method.cycle(self)
+
+    def phase(self, seen: int) -> Phase:
+        """What training looks like after `seen` samples."""
+        size, fade, batch = self.shape[1:], 1.0, self.batch
+        if self.growth is not None:
+            size, fade, batch = self.growth.at(seen, self.shape, self.batch)
+        return Phase(size, fade, batch, min(self.micro or batch, batch))
+
+    def remembering(self) -> list[Remembers]:
+        """The parts that may keep something between turns."""
+        terms = [weighted.term for player in self.players.values() for weighted in player.terms]
+        return [self.method, *([] if self.augment is None else [self.augment]), *terms]
+
+
+def check(recipe: Recipe) -> None:
+    """Raises RecipeError at the first setting that is out of range or does not go with the others."""
+    require(recipe.batch >= 1, "batch", f"{recipe.batch} is no number of samples; use 1 or more")
+    require(recipe.length >= 1, "length", f"{recipe.length} is no number of samples; use 1 or more")
+    require(recipe.micro is None or recipe.micro >= 1, "micro", f"{recipe.micro} is no number of samples")
+    require(recipe.classes >= 0, "classes", f"{recipe.classes} is no number of classes")
+    check_shapes(recipe)
+    check_loss(recipe)
+    check_cycle(recipe.players, recipe.cycle)
+    for name, player in recipe.players.items():
+        for i, weighted in enumerate(player.terms):
+            if getattr(weighted.term, "per_sample", False) and recipe.discriminator.network.ties_samples:
+                raise RecipeError(
+                    f"{name}.terms.{i}",
+                    f"{type(weighted.term).__name__} looks at the slope for each sample, which batch norm in the "
+                    "discriminator ties to the others; set discriminator.network.norm=none or spectral",
+                    "BATCH_NORM",
+                )
+
+
+def check_shapes(recipe: Recipe) -> None:
+    """The generator makes what the discriminator takes, out of the z that the prior gives."""
+    for name, player in recipe.players.items():
+        shape = getattr(player.network, "shape", recipe.shape)
+        require(
+            tuple(shape) == recipe.shape,
+            f"{name}.network.shape",
+            f"{tuple(shape)} is not the samples' shape {recipe.shape}",
+        )
+    size = getattr(recipe.generator.network, "latent", recipe.latent.size)
+    require(
+        size == recipe.latent.size,
+        "latent.size",
+        f"the prior gives {recipe.latent.size} values and the generator takes {size}; set both",
+    )
+
+
+def check_loss(recipe: Recipe) -> None:
+    """Losses, targets and micro-batches that go together."""
+    loss, method = recipe.loss, type(recipe.method).__name__
+    if not recipe.method.reads_loss:
+        require(loss is None, "loss", f"{method} has losses of its own; set loss=none, or another method")
+    require(loss is not None or not recipe.method.reads_loss, "loss", f"{method} needs an adversarial loss")
+    if loss is None:
+        return
+    name = type(loss).__name__
+    require(
+        loss.reads_target or isinstance(recipe.targets, Hard),
+        "targets",
+        f"{name} reads no targets, so {type(recipe.targets).__name__} would change nothing; use Hard",
+    )
+    require(
+        not loss.looks_across or recipe.micro is None or recipe.micro >= recipe.batch,
+        "micro",
+        f"{name} compares with the mean over the batch, which micro-batches do not see; set micro=none",
+    )
+
+
+def check_cycle(players: Mapping[str, Player], cycle: tuple[Move, ...]) -> None:
+    """The first move draws everything; fakes are not used again once the generator that made them has moved."""
+    require(bool(cycle), "method", "has no moves")
+    made_before_step = False
+    for i, move in enumerate(cycle):
+        where = f"method.order.{i}"
+        known = ", ".join(players)
+        require(move.player in players, where, f"there is no player {move.player!r}; the players are {known}")
+        if i == 0 or move.real == "new":
+            first = "the first move" if i == 0 else "a move with a new batch"
+            require(move.real == "new" and move.fake == "new", where, f"{first} must have real=new and fake=new")
+        if move.fake == "new":
+            made_before_step = False
+        if move.player == "generator":
+            require(not made_before_step, where, "fake=same after the generator's step: those fakes are stale; use fake=new")
+            made_before_step = True
+    idle = [name for name in players if all(move.player != name for move in cycle)]
+    require(not idle, "method", f"{', '.join(idle)} never moves")
+
+
+def to_toml(recipe: Recipe) -> str:
+    """The recipe as TOML, every setting written out: defaults may change, a stored recipe does not."""
+    return tomli_w.dumps(encode(recipe, Recipe))
+
+
+def from_toml(text: str, where: str = "recipe") -> Recipe:
+    """Raises RecipeError with line and column for a syntax error, with the path for a setting that does not fit."""
+    try:
+        data = tomllib.loads(text)
+    except tomllib.TOMLDecodeError as error:
+        raise RecipeError(where, f"is no TOML: {error}", "TOML") from None
+    recipe = decode(data, Recipe, where)
+    assert isinstance(recipe, Recipe)
+    return recipe

@@ -1,0 +1,63 @@
+"""DCGAN for pictures, 3D-GAN for voxels: one pair of networks, one code path."""
+
+from __future__ import annotations
+
+from gansaku.contract import Gate, Move, Player
+from gansaku.data.store import Facts
+from gansaku.errors import RecipeError
+from gansaku.latents import Gaussian, Uniform
+from gansaku.methods.adversarial import Adversarial
+from gansaku.networks.dcgan import DCGANDiscriminator, DCGANGenerator
+from gansaku.optimizers import Adam
+from gansaku.recipe import Recipe
+from gansaku.recipes.registry import recipe
+from gansaku.schedules import EMA
+
+
+@recipe(status="builds")
+def dcgan(facts: Facts) -> Recipe:
+    """DCGAN with the settings that everybody starts from, for any size base·2ᵏ, in 2D and 3D.
+
+    gansaku train dcgan --data FOLDER
+
+    Source: Radford et al. 2016, arXiv:1511.06434, sec. 4: Adam 2e-4 with β1 0.5, N(0, 0.02), leaky ReLU 0.2, batch
+            norm in both. Fakes shared by both steps and widths 64 … 512 as in the usual PyTorch example; latent N(0, 1).
+            Added: a weight average for what is shown.
+    Expect: faces from about 20 passes. MEASURED: see docs/results/first-runs.md.
+    """
+    return Recipe(
+        shape=facts.shape,
+        latent=Gaussian(100),
+        generator=Player(DCGANGenerator(facts.shape, latent=100), Adam(), lr=2e-4, ema=EMA(half_life=64_000)),
+        discriminator=Player(DCGANDiscriminator(facts.shape), Adam(), lr=2e-4),
+        batch=min(64, facts.count),
+        length=25 * facts.count,
+        precision="bf16",
+    )
+
+
+@recipe(status="builds", shape=(1, 64, 64, 64))
+def gan3d(facts: Facts) -> Recipe:
+    """3D-GAN: the same pair on voxels, with the paper's learning rates and its accuracy gate.
+
+    gansaku train gan3d --data chairs
+
+    Source: Wu et al. 2016, arXiv:1610.07584, sec. 3: z of 200 values from U(0, 1) (here U(-1, 1)), Adam with β1 0.5,
+            2.5e-3 for the generator and 1e-5 for the discriminator, which steps only while it is right on less than
+            80 % of the batch; batch 100. At 64³ the generator has 17,569,664 parameters.
+    Expect: chairs from about 50 passes. MEASURED: not yet; `auto` is the recipe that was measured on voxels.
+    Watch:  occupancy 0 or 1 is final: a vanished shape does not come back.
+    """
+    if len(facts.shape) != 4:
+        raise RecipeError("gan3d", f"is for voxels, and the samples are {facts.shape}; use dcgan", "SHAPE")
+    gated = Move("discriminator", gate=Gate("accuracy", below=0.8))
+    return Recipe(
+        shape=facts.shape,
+        method=Adversarial((gated, Move("generator", real="same", fake="same"))),
+        latent=Uniform(200),
+        generator=Player(DCGANGenerator(facts.shape, latent=200), Adam(), lr=2.5e-3),
+        discriminator=Player(DCGANDiscriminator(facts.shape), Adam(), lr=1e-5),
+        batch=min(100, facts.count),
+        length=100 * facts.count,
+        precision="bf16",
+    )

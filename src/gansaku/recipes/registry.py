@@ -1,0 +1,125 @@
+"""Recipes by name. One file in this package, or a file of the user's own, adds a recipe: a function under `@recipe`."""
+
+from __future__ import annotations
+
+import importlib
+import importlib.util
+import inspect
+import pkgutil
+import re
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+from gansaku.data.store import Facts
+from gansaku.errors import RecipeError, UsageError, nearest
+from gansaku.recipe import Recipe, from_toml
+
+RecipeFunction = Callable[[Facts], Recipe]
+PART_PACKAGES = ("gansaku.methods", "gansaku.networks")
+PART_MODULES = ("augment", "latents", "losses", "optimizers", "schedules", "targets", "terms")
+
+Status = Literal["measured", "trained briefly", "builds"]
+
+
+@dataclass(frozen=True)
+class Entry:
+    """A recipe function, what has been seen of it, and the sample shape that lists describe it with."""
+
+    make: RecipeFunction
+    status: Status
+    shape: tuple[int, ...]
+
+    @property
+    def text(self) -> str:
+        return inspect.getdoc(self.make) or ""
+
+    @property
+    def source(self) -> str:
+        """What stands after `Source:` in the docstring, as one line."""
+        found = re.search(r"^Source:(.*?)(?=^\w+:|\Z)", self.text, re.DOTALL | re.MULTILINE)
+        return " ".join(found.group(1).split()) if found else ""
+
+
+_recipes: dict[str, Entry] = {}
+
+
+def recipe(status: Status = "builds", shape: tuple[int, ...] = (3, 64, 64)) -> Callable[[RecipeFunction], RecipeFunction]:
+    """Register a function of the data's facts that returns a complete recipe; `gan3d_article` is called gan3d-article.
+
+    `status` is what was really seen: "measured" has a page in docs/results, "trained briefly" ran on real data.
+    """
+
+    def register(function: RecipeFunction) -> RecipeFunction:
+        _recipes[function.__name__.replace("_", "-")] = Entry(function, status, shape)
+        return function
+
+    return register
+
+
+def recipes() -> dict[str, Entry]:
+    """All recipes by name."""
+    load_parts()
+    _load_package("gansaku.recipes")
+    return dict(sorted(_recipes.items()))
+
+
+def find(name: str, facts: Facts) -> Recipe:
+    """The recipe of this name for these data; or from a TOML file; or the last one in a user's Python file.
+
+    Raises RecipeError for an unknown name, naming the nearest.
+    """
+    if name.endswith((".yaml", ".yml")):
+        raise RecipeError(name, "recipes are TOML; YAML reads 1e-4 as text and no as false", "RECIPE")
+    if name.endswith(".toml"):
+        load_parts()
+        return from_toml(_text(Path(name)), name)
+    if name.endswith(".py"):
+        before = set(_recipes)
+        use(Path(name))
+        new = [n for n in _recipes if n not in before]
+        if not new:
+            raise RecipeError(name, "holds no recipe; put @gansaku.recipe() over a function that returns one", "RECIPE")
+        name = new[-1]
+    known = recipes()
+    if name not in known:
+        raise RecipeError(name, f"is no recipe{nearest(name, list(known))}", "RECIPE")
+    return known[name].make(facts).but(name=name)
+
+
+def load_parts() -> None:
+    """Import every module that registers parts, so that files may name them."""
+    for module in PART_MODULES:
+        importlib.import_module(f"gansaku.{module}")
+    for package in PART_PACKAGES:
+        _load_package(package)
+
+
+def use(path: Path) -> None:
+    """Run a Python file of the user's own: its parts and recipes are then known. Only ever on the user's word."""
+    if not path.is_file():
+        raise UsageError(str(path), "is not there", "FILE")
+    name = f"gansaku_user_{path.stem}"
+    spec = importlib.util.spec_from_file_location(name, path)
+    if spec is None or spec.loader is None:
+        raise UsageError(str(path), "is no Python file", "FILE")
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[name] = module
+    spec.loader.exec_module(module)
+
+
+def _load_package(name: str) -> None:
+    package = importlib.import_module(name)
+    for found in pkgutil.iter_modules(package.__path__):
+        importlib.import_module(f"{name}.{found.name}")
+
+
+def _text(path: Path) -> str:
+    try:
+        return path.read_text()
+    except OSError as error:
+        raise UsageError(str(path), f"cannot be read: {error.strerror}", "FILE") from None
+    except UnicodeDecodeError:
+        raise UsageError(str(path), "is no text", "FILE") from None

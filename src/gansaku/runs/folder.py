@@ -1,0 +1,94 @@
+"""The run folder: the interface between training, command line and dashboard. Looking at one imports no torch.
+
+recipe.toml     every setting, written once
+run.json        data source, fingerprint and classes; machine; versions; no absolute path that matters
+log.sqlite      numbers and events
+checkpoints/    a folder each, named by samples seen
+sheets/         a picture each, named by samples seen
+"""
+
+from __future__ import annotations
+
+import json
+import tomllib
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from gansaku import files
+from gansaku.errors import RunError, UsageError
+
+RECIPE, ABOUT, LOG, CHECKPOINTS, SHEETS = "recipe.toml", "run.json", "log.sqlite", "checkpoints", "sheets"
+
+
+@dataclass(frozen=True)
+class Folder:
+    """A run's folder and the places in it."""
+
+    path: Path
+
+    @property
+    def recipe(self) -> Path:
+        return self.path / RECIPE
+
+    @property
+    def about(self) -> Path:
+        return self.path / ABOUT
+
+    @property
+    def log(self) -> Path:
+        return self.path / LOG
+
+    @property
+    def checkpoints(self) -> Path:
+        return self.path / CHECKPOINTS
+
+    @property
+    def sheets(self) -> Path:
+        return self.path / SHEETS
+
+    @property
+    def exists(self) -> bool:
+        return self.about.is_file()
+
+    def create(self, recipe_toml: str, about: dict[str, Any]) -> None:
+        """Raises UsageError when the folder holds something that is not a run."""
+        if self.path.exists() and (not self.path.is_dir() or any(not hidden(p) for p in self.path.iterdir())):
+            raise UsageError(str(self.path), "holds other things than a run; name a new folder", "RUN_FOLDER")
+        for place in (self.path, self.checkpoints, self.sheets):
+            files.make_folder(place)
+        files.write_text(self.recipe, recipe_toml)
+        files.write_json(self.about, about)  # last: it makes the folder a run
+
+    def read_recipe(self) -> dict[str, Any]:
+        """The recipe as plain data."""
+        try:
+            return tomllib.loads(self.recipe.read_text())
+        except (OSError, ValueError) as error:
+            raise RunError(str(self.recipe), f"cannot be read: {error}", "RUN") from None
+
+    def read_about(self) -> dict[str, Any]:
+        try:
+            about: dict[str, Any] = json.loads(self.about.read_text())
+        except (OSError, ValueError) as error:
+            raise RunError(str(self.about), f"cannot be read: {error}", "RUN") from None
+        return about
+
+    def sheet(self, seen: int) -> Path:
+        return self.sheets / f"{seen:012d}.png"
+
+    def newest_sheet(self) -> Path | None:
+        return max(self.sheets.glob("*.png"), default=None)
+
+
+def hidden(path: Path) -> bool:
+    return path.name.startswith(".")
+
+
+def opened(path: str | Path) -> Folder:
+    """The run at a path. Raises UsageError when there is none."""
+    folder = Folder(Path(path))
+    if not folder.exists:
+        there = "is no run: it has no run.json" if folder.path.exists() else "is not there"
+        raise UsageError(str(path), f"{there}; runs are made by `gansaku train`", "RUN_FOLDER")
+    return folder

@@ -1,0 +1,119 @@
+"""What happens beside the training: the log at every tick, sheets at their moments, checkpoints now and then."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping
+
+import torch
+
+from gansaku.contract import Signals
+from gansaku.errors import Stopped
+from gansaku.recipe import Recipe
+from gansaku.render.sheet import png, sheet, tiles
+from gansaku.sampling import quantized, sample
+from gansaku.training.by_hand import shown_generator
+from gansaku.training.loop import Moments, Watcher, always, at, every
+from gansaku.training.state import State
+
+PASSES = (1 / 3, 1, 2, 3, 5, 10, 15, 20, 40, 60, 120, 160)
+"""When article 4 looked at its samples: dense at first."""
+
+SHEET = 64  # samples on a sheet
+SHEET_SEED = 0
+
+Report = Callable[[int, Mapping[str, float]], None]
+"""Called at every tick with the samples seen and the numbers."""
+
+
+def sheet_moments(count: int, length: int) -> list[int]:
+    """After how many samples to draw: PASSES through the data and then every 40, or their share of a short run."""
+    passes = length / count
+    if passes < 20:
+        return sorted({max(1, round(length * p / PASSES[-1])) for p in PASSES})
+    later = range(200, int(passes) + 1, 40)
+    return [round(p * count) for p in (*PASSES, *later) if p <= passes]
+
+
+def tick(recipe: Recipe) -> int:
+    """Samples between two rows of the log: a two-hundredth of the run."""
+    return max(recipe.batch, recipe.length // 200)
+
+
+class Averages:
+    """Means of the signals since the last tick, kept on the device until they are read."""
+
+    def __init__(self) -> None:
+        self._sums: Signals = {}
+        self._counts: dict[str, int] = {}
+
+    def add(self, state: State, signals: Signals) -> None:
+        for name, value in signals.items():
+            self._sums[name] = self._sums[name] + value if name in self._sums else value
+            self._counts[name] = self._counts.get(name, 0) + 1
+
+    def read(self) -> dict[str, float]:
+        """The means, and start anew. This waits for the device."""
+        values = torch.stack(list(self._sums.values())).tolist() if self._sums else []
+        means = {name: value / self._counts[name] for name, value in zip(self._sums, values, strict=True)}
+        self._sums, self._counts = {}, {}
+        return means
+
+
+def recording(recipe: Recipe, report: Report, clock: Callable[[], float] = time.perf_counter) -> list[Watcher]:
+    """Report the means of all signals at every tick, with samples per second.
+
+    Raises Stopped at the first tick whose numbers are not finite, naming player and term.
+    """
+    averages = Averages()
+    last = {"time": clock(), "seen": -1.0}
+
+    def note(state: State, signals: Signals) -> None:
+        means, now = averages.read(), clock()
+        if not means:
+            return  # the end fell on a tick
+        if last["seen"] >= 0:
+            means["samples_per_second"] = (state.seen - last["seen"]) / max(1e-9, now - last["time"])
+        last.update(time=now, seen=state.seen)
+        report(state.seen, means)
+        check_finite(state.seen, means)
+
+    return [Watcher(always, averages.add), Watcher(every(tick(recipe)), note)]
+
+
+def check_finite(seen: int, means: Mapping[str, float]) -> None:
+    """Raises Stopped when a number is infinite or not a number."""
+    wrong = [name for name, value in means.items() if not abs(value) < float("inf")]
+    if wrong:
+        sentence = f"is not finite by sample {seen:,}; the last checkpoint is from before; try a lower learning rate"
+        raise Stopped(wrong[0], sentence, "NON_FINITE")
+
+
+def drawing(recipe: Recipe, moments: list[int], write: Callable[[int, bytes], None]) -> Watcher:
+    """Draw a sheet from the same latents at each of the moments, with the weight average where there is one."""
+
+    def draw(state: State, signals: Signals) -> None:
+        write(state.seen, sheet_png(recipe, state))
+
+    return Watcher(at(moments), draw)
+
+
+def sheet_png(recipe: Recipe, state: State) -> bytes:
+    """The sheet of a state, as PNG with its origin in the text chunks."""
+    samples = quantized(sample(shown_generator(state), recipe, range(SHEET), SHEET_SEED)).numpy()
+    notes = {"Software": "Gansaku", "Recipe": recipe.name, "Samples seen": str(state.seen), "Seed": str(SHEET_SEED)}
+    return png(sheet(tiles(samples), columns=8), notes)
+
+
+def paced(moments: Moments, seconds: float, clock: Callable[[], float] = time.monotonic) -> Moments:
+    """Of these moments only those that come so many seconds after the last one taken."""
+    last = clock()
+
+    def due(before: int, after: int) -> bool:
+        nonlocal last
+        if not moments(before, after) or clock() - last < seconds:
+            return False
+        last = clock()
+        return True
+
+    return due

@@ -1,0 +1,69 @@
+"""Samples from a generator: sample i depends on the weights, the seed and i alone, not on the batch it was made in."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor, nn
+
+from gansaku.contract import Draw, Rows
+from gansaku.recipe import Recipe
+
+BLOCK = 64  # samples are always made in full blocks of this many: another batch size would round differently
+WALK = 12  # pictures from one latent to the next
+
+
+@torch.no_grad()
+def sample(
+    generator: nn.Module,
+    recipe: Recipe,
+    which: Sequence[int],
+    seed: int = 0,
+    label: int | None = None,
+    truncation: float | None = None,
+) -> Tensor:
+    """(len(which), C, *S) in [-1, 1], fp32 on the CPU: the samples with these numbers, in evaluation mode.
+
+    Labels go round the classes unless one is given. `truncation` is the largest |z| in standard deviations.
+    """
+    made = {
+        block: generate(generator, recipe, latents(generator, recipe, seed, block, truncation), label)
+        for block in sorted({i // BLOCK for i in which})
+    }
+    return torch.stack([made[i // BLOCK][i % BLOCK] for i in which])
+
+
+@torch.no_grad()
+def walk(
+    generator: nn.Module, recipe: Recipe, stops: int, seed: int = 0, label: int | None = None, truncation: float | None = None
+) -> Tensor:
+    """(stops * WALK, C, *S): the straight way in latent space from sample 0 to 1, 2, … and back to 0."""
+    blocks = range(-(-stops // BLOCK))
+    z = torch.cat([latents(generator, recipe, seed, block, truncation) for block in blocks])[:stops]
+    share = torch.linspace(0, 1, WALK + 1, device=z.device, dtype=z.dtype)[:-1].view(1, -1, 1)
+    path = torch.lerp(z[:, None], z.roll(-1, 0)[:, None], share).flatten(0, 1)
+    padded = torch.cat([path, path[:1].expand(-len(path) % BLOCK, -1)])
+    return torch.cat([generate(generator, recipe, part, label) for part in torch.split(padded, BLOCK)])[: len(path)]
+
+
+def latents(generator: nn.Module, recipe: Recipe, seed: int, block: int, truncation: float | None = None) -> Tensor:
+    """(BLOCK, Z): the latents of a block."""
+    like = next(generator.parameters()).new_empty(0)
+    z = recipe.latent.sample(Draw(seed, block, Rows(0, BLOCK, BLOCK), like), "sample")
+    return z if truncation is None else recipe.latent.truncated(z, truncation)
+
+
+def generate(generator: nn.Module, recipe: Recipe, z: Tensor, label: int | None) -> Tensor:
+    """(BLOCK, Z) -> (BLOCK, C, *S), fp32 on the CPU, with the network in evaluation mode and left as it was."""
+    labels = torch.arange(len(z), device=z.device) % max(1, recipe.classes)
+    training = generator.training
+    generator.eval()
+    made: Tensor = generator(z, labels if label is None else torch.full_like(labels, label), recipe.phase(recipe.length))
+    generator.train(training)
+    return made.float().cpu().contiguous()
+
+
+def quantized(samples: Tensor) -> Tensor:
+    """[-1, 1] -> the uint8 that a picture file holds, 0..255, rounded."""
+    return samples.add(1).mul(127.5).round().clamp(0, 255).to(torch.uint8)

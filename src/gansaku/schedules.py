@@ -1,0 +1,98 @@
+"""What changes over time, as pure functions of the samples seen: learning rates, weight averages, growth."""
+
+from __future__ import annotations
+
+import math
+
+from gansaku.contract import Average, Growth, Rate
+from gansaku.parts import part, require
+
+
+@part
+class LinearDecay(Rate):
+    """1 until `begin` (a share of the run), then straight down to `end` at the run's end."""
+
+    begin: float = 0.0
+    end: float = 0.0
+
+    def __post_init__(self) -> None:
+        require(0 <= self.begin < 1, "begin", f"{self.begin:g} is no share of the run; use 0 to below 1")
+        require(self.end >= 0, "end", f"{self.end:g} must not be negative")
+
+    def at(self, seen: int, length: int) -> float:
+        gone = (min(1.0, seen / length) - self.begin) / (1 - self.begin)
+        return 1 + (self.end - 1) * max(0.0, gone)
+
+
+@part
+class Cosine(Rate):
+    """Half a cosine wave from 1 down to `end` over the run (Loshchilov & Hutter 2017, arXiv:1608.03983)."""
+
+    end: float = 0.0
+
+    def __post_init__(self) -> None:
+        require(self.end >= 0, "end", f"{self.end:g} must not be negative")
+
+    def at(self, seen: int, length: int) -> float:
+        return self.end + (1 - self.end) * 0.5 * (1 + math.cos(math.pi * min(1.0, seen / length)))
+
+
+@part
+class StepDecay(Rate):
+    """Times `factor` once another `every` samples have been seen."""
+
+    every: int
+    factor: float = 0.5
+
+    def __post_init__(self) -> None:
+        require(self.every >= 1, "every", f"{self.every} is not a number of samples")
+        require(self.factor > 0, "factor", f"{self.factor:g} must be above 0")
+
+    def at(self, seen: int, length: int) -> float:
+        return float(self.factor ** (seen // self.every))
+
+
+@part
+class EMA(Average):
+    """Exponential moving average of the weights with a half-life in samples, at most `share` of the samples seen.
+
+    The share keeps the average from dragging the first, unformed weights through a short run (StyleGAN2's ramp-up).
+    """
+
+    half_life: float  # samples
+    share: float = 0.05
+
+    def __post_init__(self) -> None:
+        require(self.half_life > 0, "half_life", f"{self.half_life:g} must be above 0 samples")
+        require(self.share > 0, "share", f"{self.share:g} must be above 0")
+
+    def keep(self, before: int, after: int) -> float:
+        return float(0.5 ** ((after - before) / min(self.half_life, self.share * after)))
+
+
+@part
+class Doubling(Growth):
+    """From sides of `start`, stable for `stable` samples, then doubled with a fade-in over `fade`, up to full size.
+
+    Karras et al. 2018, arXiv:1710.10196, sec. 2: 600,000 and 600,000.
+    """
+
+    start: int = 4
+    stable: int = 600_000
+    fade: int = 600_000
+
+    def __post_init__(self) -> None:
+        require(self.start >= 1, "start", f"{self.start} is no side length")
+        require(self.stable >= 0 and self.fade >= 1, "fade", "a phase must have samples")
+
+    def at(self, seen: int, shape: tuple[int, ...], batch: int) -> tuple[tuple[int, ...], float, int]:
+        space, smallest = shape[1:], min(shape[1:])
+        side, seen = self.start, seen - self.stable
+        fade = 1.0
+        while seen >= 0 and side < smallest:
+            side *= 2
+            if seen < self.fade:
+                fade = seen / self.fade
+                break
+            seen -= self.fade + self.stable
+        return tuple(s * side // smallest for s in space), fade, batch

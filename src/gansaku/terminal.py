@@ -1,0 +1,84 @@
+"""What a person sees while a verb works: a progress bar on a terminal, one plain line per tick in a pipe."""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+from gansaku.listener import Listener
+
+if TYPE_CHECKING:
+    from rich.progress import Progress, TaskID
+
+
+def clock_text(seconds: float) -> str:
+    """4 s, 3:07, 2:15:00."""
+    whole = round(seconds)
+    if whole < 60:
+        return f"{whole} s"
+    minutes, rest = divmod(whole, 60)
+    return f"{minutes}:{rest:02d}" if minutes < 60 else f"{minutes // 60}:{minutes % 60:02d}:{rest:02d}"
+
+
+def tick_text(numbers: Mapping[str, float]) -> str:
+    """D(x) and D(G(z)) where the method has them, as probabilities if they are; else the players' losses."""
+    for kind in ("_probability", ""):
+        real, fake = (numbers.get(f"discriminator/{which}{kind}") for which in ("real", "fake"))
+        if real is not None and fake is not None:
+            return f"D(x) {real:.2f}  D(G(z)) {fake:.2f}"
+    losses = [f"{name} {value:.3g}" for name, value in numbers.items() if name != "samples_per_second"]
+    return "  ".join(losses[:4])
+
+
+class Terminal(Listener):
+    """Everything goes to standard error: standard output is for results."""
+
+    def __init__(self) -> None:
+        self._bar: Progress | None = None
+        self._task: TaskID | None = None
+        self._began = (0.0, 0)
+        self._said = 0.0
+
+    def say(self, sentence: str) -> None:
+        print(sentence, file=sys.stderr, flush=True)
+
+    def preparing(self, done: int, total: int) -> None:
+        if done == total or time.monotonic() - self._said > 2:
+            self._said = time.monotonic()
+            end = "\r" if sys.stderr.isatty() and done < total else "\n"
+            print(f"prepared {done:,} of {total:,}", end=end, file=sys.stderr, flush=True)
+
+    def begin(self, seen: int, length: int) -> None:
+        self._began = (time.monotonic(), seen)
+        if sys.stderr.isatty():
+            self._start_bar(seen, length)
+
+    def tick(self, seen: int, length: int, numbers: Mapping[str, float]) -> None:
+        speed = numbers.get("samples_per_second", 0.0)
+        text = tick_text(numbers)
+        if self._bar is not None and self._task is not None:
+            self._bar.update(self._task, completed=seen, speed=f"{speed:,.0f} samples/s", text=text)
+            return
+        left = f"{clock_text((length - seen) / speed)} left" if speed else ""
+        print(f"{seen:>12,} of {length:,}  {speed:8,.0f} samples/s  {text}  {left}".rstrip(), file=sys.stderr, flush=True)
+
+    def end(self) -> None:
+        if self._bar is not None:
+            self._bar.stop()
+            self._bar = None
+
+    def _start_bar(self, seen: int, length: int) -> None:
+        from rich import progress
+        from rich.console import Console
+
+        columns: list[Any] = [
+            progress.TextColumn("{task.completed:,.0f} of {task.total:,.0f}"),
+            progress.BarColumn(bar_width=None),
+            progress.TextColumn("{task.fields[speed]}  {task.fields[text]}"),
+            progress.TimeRemainingColumn(compact=True),
+        ]
+        self._bar = progress.Progress(*columns, console=Console(stderr=True), expand=True)
+        self._task = self._bar.add_task("", total=length, completed=seen, speed="", text="")
+        self._bar.start()
