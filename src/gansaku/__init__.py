@@ -1,3 +1,52 @@
 """Gansaku: train a GAN on your pictures or voxels, know whether it works, and know which change made it better."""
 
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
 __version__ = "0.1.0"
+
+# The public names and where they live. Found when first used: `gansaku --help` must not wait for torch.
+PUBLIC = {
+    # verbs, as on the command line
+    "train": "api", "sample": "api", "show_recipe": "api", "info": "api",
+    "load": "api", "get_recipe": "api", "Run": "api",
+    # training by hand
+    "Trainer": "training.by_hand",
+    # recipes and parts
+    "Recipe": "recipe", "recipe_function": "recipes.registry", "Facts": "data.store", "part": "parts", "difference": "parts",
+    "Player": "contract", "Move": "contract", "Gate": "contract", "Weighted": "contract", "Turn": "contract",
+    "Verdict": "contract", "Phase": "contract", "Target": "contract", "Network": "contract", "Optimizer": "contract",
+    "AdversarialLoss": "contract", "Term": "contract", "Method": "contract", "Prior": "contract",
+    "Targets": "contract", "Augmentation": "contract", "Rate": "contract", "Average": "contract", "Growth": "contract",
+    # data
+    "open_data": "data.sources", "Dataset": "data.store", "Batches": "data.batches",
+    # errors
+    "GansakuError": "errors",
+}  # fmt: skip
+
+__all__ = ["__version__", *PUBLIC]  # noqa: PLE0604
+
+if TYPE_CHECKING:
+    from gansaku.api import Run, get_recipe, info, load, sample, show_recipe, train
+    from gansaku.contract import (
+        AdversarialLoss, Augmentation, Average, Gate, Growth, Method, Move, Network, Optimizer, Phase, Player, Prior, Rate,
+        Target, Targets, Term, Turn, Verdict, Weighted,
+    )  # fmt: skip
+    from gansaku.data.batches import Batches
+    from gansaku.data.sources import open_data
+    from gansaku.data.store import Dataset, Facts
+    from gansaku.errors import GansakuError
+    from gansaku.parts import difference, part
+    from gansaku.recipe import Recipe
+    from gansaku.recipes.registry import recipe_function
+    from gansaku.training.by_hand import Trainer
+
+
+def __getattr__(name: str) -> Any:
+    if name not in PUBLIC:
+        raise AttributeError(f"module 'gansaku' has no name {name!r}")
+    return getattr(import_module(f"gansaku.{PUBLIC[name]}"), name)
+
+
+def __dir__() -> list[str]:
+    return __all__

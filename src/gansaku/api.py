@@ -157,7 +157,7 @@ def train(
         checkpoint.prune(folder.checkpoints, KEPT)
 
     watchers = [
-        *recording(wanted, tell),
+        *recording(wanted, state.seen, tell),
         drawing(wanted, sheet_moments(dataset.facts.count, wanted.length), draw),
         Watcher(paced(every(tick(wanted)), CHECKPOINT_SECONDS), save),
     ]

@@ -11,13 +11,16 @@ import sys
 import tomllib
 from collections.abc import Callable
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import tyro
 
 from gansaku import __version__
 from gansaku.errors import GansakuError, UsageError, nearest, printable
 from gansaku.terminal import Terminal
+
+if TYPE_CHECKING:
+    from gansaku.data.store import Dataset
 
 Flag = tyro.conf.arg
 Positional: Any = tyro.conf.Positional
@@ -100,6 +103,31 @@ def sample(
     print(api.sample(run, out, n, seed, class_, truncation, use))
 
 
+def prepare(
+    source: Annotated[str, Positional, Flag(metavar="SOURCE", help_behavior_hint="")],
+    destination: Annotated[str, Positional, Flag(metavar="DEST.h5", help_behavior_hint="")],
+    /,
+    *,
+    size: Annotated[int | None, Flag(metavar="SIDE", help_behavior_hint="")] = None,
+    max_bad: Annotated[str, Flag(metavar="SHARE")] = "1%",
+    as_json: Json = False,
+) -> None:
+    """Turn pictures or voxels into one .h5 file, and say what was skipped. `train --data` does it by itself.
+
+    Args:
+        source: A folder or .zip of pictures, .npz, .npy, or `avatars`, `chairs`.
+        destination: The file to write; it is there whole, or not at all.
+        size: Resize pictures to squares of this side, cropped at the centre.
+        max_bad: Stop when a larger share of the pictures cannot be used.
+        as_json: One JSON document on standard output.
+    """
+    from gansaku.data import sources
+
+    made = sources.prepare(source, Path(destination), size, Terminal().preparing, share(max_bad))
+    found = described_data(made)
+    print_json(found) if as_json else print(table(found))
+
+
 def show(
     what: Annotated[str, Positional, Flag(metavar="RUN|DATA", help_behavior_hint="")],
     /,
@@ -160,7 +188,7 @@ def info(*, as_json: Json = False) -> None:
 
 
 COMMANDS: dict[str, Callable[..., None]] = {
-    "train": train, "sample": sample, "show": show, "recipes": recipes, "info": info,
+    "train": train, "sample": sample, "show": show, "prepare": prepare, "recipes": recipes, "info": info,
 }  # fmt: skip
 
 
@@ -244,6 +272,17 @@ def seconds(text: str) -> float:
     return sum(float(number) * units[unit] for number, unit in found)
 
 
+def share(text: str) -> float:
+    """1% or 0.01 -> 0.01."""
+    try:
+        value = float(text.removesuffix("%")) / (100 if text.endswith("%") else 1)
+    except ValueError:
+        value = -1.0
+    if not 0 <= value <= 1:
+        raise UsageError("--max-bad", f"{text!r} is no share; write 1% or 0.01", "SHARE")
+    return value
+
+
 def summary(path: Path) -> dict[str, Any]:
     from gansaku.runs.summary import summarize
 
@@ -253,7 +292,10 @@ def summary(path: Path) -> dict[str, Any]:
 def data_summary(source: str, size: int | None) -> dict[str, Any]:
     from gansaku.data.sources import open_data
 
-    dataset = open_data(source, size, progress=Terminal().preparing)
+    return described_data(open_data(source, size, progress=Terminal().preparing))
+
+
+def described_data(dataset: Dataset) -> dict[str, Any]:
     return {
         "data": dataset.name,
         "source": dataset.source,

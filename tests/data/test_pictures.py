@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from gansaku.data.pictures import Bad, decode, header, resize
+from gansaku.data.pictures import decode, header, resize
+from gansaku.data.tally import Bad
 
 RNG = np.random.default_rng(0)
 COLOUR = RNG.integers(256, size=(5, 7, 3), dtype=np.uint8)  # sides differ, so a swapped axis shows

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from functools import lru_cache
-from hashlib import blake2b
 
 import numpy as np
 import torch
@@ -17,9 +16,9 @@ from torch import Tensor
 
 from gansaku.data.store import Bytes, Dataset
 from gansaku.errors import DataError
+from gansaku.keys import generator
 
 Indices = NDArray[np.int64]
-FORMATS = {2: torch.channels_last, 3: torch.channels_last_3d}  # by the number of space axes
 
 
 class Order:
@@ -57,18 +56,12 @@ class Order:
             at += stop - start
 
     def draw_permutation(self, number: int) -> Indices:
-        drawn: Indices = torch.randperm(self.count, generator=keyed(self.seed, number, "order")).numpy()
+        drawn: Indices = torch.randperm(self.count, generator=generator(self.seed, number, "order")).numpy()
         return drawn
 
     def draw_coins(self, number: int) -> NDArray[np.bool_]:
-        drawn: Indices = torch.randint(2, (self.count,), generator=keyed(self.seed, number, "mirror")).numpy()
+        drawn: Indices = torch.randint(2, (self.count,), generator=generator(self.seed, number, "mirror")).numpy()
         return drawn.astype(np.bool_)
-
-
-def keyed(seed: int, number: int, purpose: str) -> torch.Generator:
-    """A generator of its own for each (seed, pass, purpose)."""
-    digest = blake2b(f"{seed}/{number}/{purpose}".encode(), digest_size=8).digest()
-    return torch.Generator().manual_seed(int.from_bytes(digest, "big"))
 
 
 class Batches:
@@ -131,13 +124,13 @@ class Batches:
 
     def normalized(self, stored: Tensor) -> Tensor:
         """(N, *S, C) uint8 -> (N, C, *S) in [-1, 1]: 0..255 / 127.5 - 1, or voxels 0/1 -> -1/+1."""
-        real = stored.movedim(-1, 1)  # the stored order is channels_last already
-        if not self.channels_last:
-            real = real.contiguous()  # while it is one byte a value
         # bf16 has no 1/127.5: compute in fp32 and round once
         precise = torch.float64 if self.dtype == torch.float64 else torch.float32
+        # as it is stored is channels_last
+        form = torch.preserve_format if self.channels_last else torch.contiguous_format
+        real = stored.movedim(-1, 1).to(precise, memory_format=form)
         middle = 0.5 if self.dataset.voxels else 127.5
-        return real.to(precise).sub_(middle).mul_(1 / middle).to(self.dtype)  # exactly -1 and 1 at the ends
+        return real.sub_(middle).mul_(1 / middle).to(self.dtype)  # exactly -1 and 1 at the ends
 
     def moved(self, values: Bytes | Indices | NDArray[np.float32]) -> Tensor:
         tensor = torch.from_numpy(values)
@@ -168,7 +161,6 @@ def shrink(x: Tensor, size: tuple[int, ...]) -> Tensor:
     factors = [whole // part for whole, part in zip(space, size, strict=True)]
     split = x.reshape(*x.shape[:2], *(side for pair in zip(size, factors, strict=True) for side in pair))
     small = split.mean(dim=tuple(range(3, split.ndim, 2)))
-    form = FORMATS.get(len(size))
-    if form is not None and x.is_contiguous(memory_format=form):
-        return small.contiguous(memory_format=form)  # mean() loses it
+    if x.movedim(1, -1).is_contiguous():  # channels_last, which mean() loses
+        return small.movedim(1, -1).contiguous().movedim(-1, 1)
     return small

@@ -14,6 +14,8 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, UnidentifiedImageError
 
+from gansaku.data.tally import Bad
+
 FORMATS = ("PNG", "JPEG", "WEBP", "BMP", "GIF", "TIFF")
 LARGEST = 64_000_000  # pixels
 FLATTEST = 8  # longer side : shorter side
@@ -34,14 +36,6 @@ REFUSED = {  # first bytes -> what it is; these are never handed to a decoder
 }  # fmt: skip
 
 Picture = NDArray[np.uint8]
-
-
-class Bad(Exception):
-    """A picture that cannot be used: why, in a sentence that follows its name, and the code."""
-
-    def __init__(self, sentence: str, code: str):
-        super().__init__(sentence)
-        self.sentence, self.code = sentence, code
 
 
 class Header(NamedTuple):

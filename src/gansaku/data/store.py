@@ -15,7 +15,7 @@ import hashlib
 import json
 import math
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -29,10 +29,11 @@ from gansaku.errors import DataError
 
 VERSION = 1
 SPLITS = ("train", "test")  # in the order of their rows
-COPIED = 1 << 24  # bytes that are in memory at a time while a store is written
+AT_ONCE = 1 << 24  # bytes of samples in memory at a time while a store is prepared and written
 
 Bytes = NDArray[np.uint8]
 Columns = Mapping[str, NDArray[np.float32]]
+Progress = Callable[[int, int], None]  # (samples done, of how many)
 
 
 @dataclass(frozen=True)
@@ -52,6 +53,14 @@ class Block(NamedTuple):
     labels: NDArray[np.int64]
     split: str
     columns: Columns
+
+
+class Content(NamedTuple):
+    """What a source holds: sample shape (C, *S), class names or (), and its blocks, made as they are asked for."""
+
+    shape: tuple[int, ...]
+    classes: tuple[str, ...]
+    blocks: Iterator[Block]
 
 
 @dataclass(frozen=True, eq=False)
@@ -102,6 +111,16 @@ def packed(samples: Bytes) -> Bytes:
 def unpacked(rows: Bytes, shape: Sequence[int]) -> Bytes:
     """The inverse of `packed`: (n, bytes) -> (n, D, H, W, 1)."""
     return np.unpackbits(rows, axis=1, count=math.prod(shape)).reshape(len(rows), *shape[1:], 1)
+
+
+def sides(space: Sequence[int]) -> str:
+    """64x64: how a size is told."""
+    return "x".join(map(str, space))
+
+
+def at_once(size: int) -> int:
+    """How many samples of so many bytes are held in memory at a time: at least one."""
+    return max(1, AT_ONCE // max(1, size))
 
 
 def row_shape(shape: Sequence[int]) -> tuple[int, ...]:
@@ -178,9 +197,9 @@ def spool(
 
 
 def copy_rows(raw: Path, samples: Any) -> None:
-    """Copy the raw file into the HDF5 dataset, a few megabytes at a time."""
+    """Copy the raw file into the HDF5 dataset, some rows at a time."""
     mapped = np.memmap(raw, np.uint8, mode="r", shape=samples.shape)
-    step = max(1, COPIED // math.prod(samples.shape[1:]))
+    step = at_once(math.prod(samples.shape[1:]))
     for start in range(0, len(mapped), step):
         samples[start : start + step] = mapped[start : start + step]
 
@@ -246,19 +265,8 @@ def read(path: Path, file: Any) -> Dataset:
         )
     # a plain array over the map: np.memmap's own indexing costs microseconds per batch
     stored = np.asarray(np.memmap(path, np.uint8, mode="r", offset=samples.id.get_offset(), shape=samples.shape))
-    return Dataset(
-        path,
-        about["name"],
-        shape,
-        classes,
-        labels,
-        columns,
-        counts,
-        about["fingerprint"],
-        about["source"],
-        about["report"],
-        stored,
-    )
+    name, fingerprint, source, report = (about[key] for key in ("name", "fingerprint", "source", "report"))
+    return Dataset(path, name, shape, classes, labels, columns, counts, fingerprint, source, report, stored)
 
 
 def plain(path: Path, file: Any, name: str) -> Any:

@@ -9,12 +9,12 @@ from gansaku.losses import RelativisticPairing
 from gansaku.networks.dcgan import DCGANDiscriminator, DCGANGenerator
 from gansaku.optimizers import Adam
 from gansaku.recipe import Recipe
-from gansaku.recipes.registry import recipe
+from gansaku.recipes.registry import recipe_function
 from gansaku.schedules import EMA
 from gansaku.terms import R1, R2
 
 
-@recipe(status="measured", shape=(3, 32, 32))
+@recipe_function(status="measured", shape=(3, 32, 32))
 def auto(facts: Facts) -> Recipe:
     """A small norm-free pair that shows recognizable samples within minutes on a laptop, for pictures and voxels.
 

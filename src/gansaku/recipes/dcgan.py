@@ -10,11 +10,11 @@ from gansaku.methods.adversarial import Adversarial
 from gansaku.networks.dcgan import DCGANDiscriminator, DCGANGenerator
 from gansaku.optimizers import Adam
 from gansaku.recipe import Recipe
-from gansaku.recipes.registry import recipe
+from gansaku.recipes.registry import recipe_function
 from gansaku.schedules import EMA
 
 
-@recipe(status="builds")
+@recipe_function(status="builds")
 def dcgan(facts: Facts) -> Recipe:
     """DCGAN with the settings that everybody starts from, for any size base·2ᵏ, in 2D and 3D.
 
@@ -36,7 +36,7 @@ def dcgan(facts: Facts) -> Recipe:
     )
 
 
-@recipe(status="builds", shape=(1, 64, 64, 64))
+@recipe_function(status="builds", shape=(1, 64, 64, 64))
 def gan3d(facts: Facts) -> Recipe:
     """3D-GAN: the same pair on voxels, with the paper's learning rates and its accuracy gate.
 

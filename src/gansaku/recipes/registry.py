@@ -1,4 +1,4 @@
-"""Recipes by name. One file in this package, or a file of the user's own, adds a recipe: a function under `@recipe`."""
+"""Recipes by name. One file in this package, or a file of the user's own, adds a recipe: a function under `@recipe_function`."""
 
 from __future__ import annotations
 
@@ -46,7 +46,9 @@ class Entry:
 _recipes: dict[str, Entry] = {}
 
 
-def recipe(status: Status = "builds", shape: tuple[int, ...] = (3, 64, 64)) -> Callable[[RecipeFunction], RecipeFunction]:
+def recipe_function(
+    status: Status = "builds", shape: tuple[int, ...] = (3, 64, 64)
+) -> Callable[[RecipeFunction], RecipeFunction]:
     """Register a function of the data's facts that returns a complete recipe; `gan3d_article` is called gan3d-article.
 
     `status` is what was really seen: "measured" has a page in docs/results, "trained briefly" ran on real data.
@@ -81,7 +83,9 @@ def find(name: str, facts: Facts) -> Recipe:
         use(Path(name))
         new = [n for n in _recipes if n not in before]
         if not new:
-            raise RecipeError(name, "holds no recipe; put @gansaku.recipe() over a function that returns one", "RECIPE")
+            raise RecipeError(
+                name, "holds no recipe; put @gansaku.recipe_function() over a function that returns one", "RECIPE"
+            )
         name = new[-1]
     known = recipes()
     if name not in known:

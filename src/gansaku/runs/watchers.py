@@ -60,20 +60,19 @@ class Averages:
         return means
 
 
-def recording(recipe: Recipe, report: Report, clock: Callable[[], float] = time.perf_counter) -> list[Watcher]:
-    """Report the means of all signals at every tick, with samples per second.
+def recording(recipe: Recipe, seen: int, report: Report, clock: Callable[[], float] = time.perf_counter) -> list[Watcher]:
+    """Report the means of all signals at every tick, with samples per second; the run stands at `seen` samples.
 
     Raises Stopped at the first tick whose numbers are not finite, naming player and term.
     """
     averages = Averages()
-    last = {"time": clock(), "seen": -1.0}
+    last = {"time": clock(), "seen": seen}
 
     def note(state: State, signals: Signals) -> None:
         means, now = averages.read(), clock()
         if not means:
             return  # the end fell on a tick
-        if last["seen"] >= 0:
-            means["samples_per_second"] = (state.seen - last["seen"]) / max(1e-9, now - last["time"])
+        means["samples_per_second"] = (state.seen - last["seen"]) / max(1e-9, now - last["time"])
         last.update(time=now, seen=state.seen)
         report(state.seen, means)
         check_finite(state.seen, means)

@@ -1,0 +1,34 @@
+# Two commands set up everything: `make demo` and `make test`. Each makes its own .venv on a machine that has Python.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+READY := $(VENV)/.ready
+
+.PHONY: demo test lint bench clean
+
+demo: $(READY)
+	$(BIN)/gansaku train --budget 175s
+	@echo
+	@echo "The picture is the newest file in runs/auto-avatars-*/sheets. The same command goes on with the training;"
+	@echo "your own pictures: $(BIN)/gansaku train --data FOLDER"
+
+test: $(READY) lint
+	$(BIN)/python -m pytest -n 2 --dist worksteal
+
+lint: $(READY)
+	$(BIN)/ruff check
+	$(BIN)/ruff format --check
+	$(BIN)/mypy
+
+bench: $(READY)
+	$(BIN)/python -m bench
+
+# A mark that the installation is complete, renewed when what is installed changes.
+$(READY): pyproject.toml
+	$(PYTHON) -c 'import sys; sys.exit("Gansaku needs Python 3.11 or newer: make PYTHON=python3.11 …" if sys.version_info < (3, 11) else 0)'
+	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --editable '.[dev]'
+	touch $(READY)
+
+clean:
+	rm -rf $(VENV)

@@ -1,0 +1,1 @@
+"""How fast Gansaku is against the same work written the usual way: `python -m bench [--quick] [--json FILE]`."""

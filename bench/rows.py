@@ -1,0 +1,94 @@
+"""The rows of the table: what is compared with what, and what it is to reach."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from gansaku.recipe import Recipe
+
+from . import feeding, ours, plain
+from .measure import Clock, Row, Side, compare
+
+Loop = Callable[[plain.Pair], plain.Step]
+
+
+@dataclass(frozen=True)
+class Plan:
+    """How long to measure. `full` adds what takes minutes."""
+
+    rounds: int
+    steps: int
+    full: bool
+    clock: Clock
+
+
+def all_rows(plan: Plan, only: str = "") -> Iterator[Row]:
+    """Every row whose group's name contains `only`, as it is measured."""
+    groups = {"dcgan": dcgan, "wgan-gp": wgan_gp, "3d-gan": gan3d, "auto": auto, "feeding": feed}
+    for name, group in groups.items():
+        if only in name:
+            yield from group(plan)
+
+
+def dcgan(plan: Plan) -> Iterator[Row]:
+    recipe, against = ours.dcgan(64), "PyTorch's example; no EMA on either side"
+    yield step_row(plan, "DCGAN 64 px, batch 64, bf16", recipe.but(ours.FAST), plain.dcgan, against, 1.8)
+    yield step_row(plan, "DCGAN 64 px, batch 64, fp32", recipe.but(ours.FAST_FP32), plain.dcgan, against)
+    yield step_row(plan, "DCGAN 64 px, batch 64, exact", recipe.but(ours.EXACT), plain.dcgan, against, 1.0)
+    yield step_row(plan, "DCGAN 32 px, batch 64, bf16", ours.dcgan(32).but(ours.FAST), plain.dcgan, against)
+
+
+def wgan_gp(plan: Plan) -> Iterator[Row]:
+    recipe, against = ours.wgan_gp(), "the usual WGAN-GP loop, fakes detached in D's step; 1 D + 1 G step"
+    yield step_row(plan, "WGAN-GP 32 px, batch 64, bf16", recipe.but(ours.FAST), plain.wgan_gp, against, 1.9)
+    yield step_row(plan, "WGAN-GP 32 px, batch 64, fp32", recipe.but(ours.FAST_FP32), plain.wgan_gp, against)
+
+
+def gan3d(plan: Plan) -> Iterator[Row]:
+    for size, batch in ((32, 16), *([(64, 4)] if plan.full else [])):
+        name = f"3D-GAN {size}³, batch {batch}, bf16"
+        published = ours.gan3d(size, batch, fresh=True).but(ours.FAST)
+        against = "the published loop (fakes not detached, new ones for G); no gate on either side"
+        yield step_row(plan, name, published, plain.gan3d, against, 3.0)
+        shared = ours.gan3d(size, batch, fresh=False).but(ours.FAST)
+        yield step_row(plan, name, shared, plain.dcgan, "the DCGAN example's loop in 3D; no gate on either side")
+
+
+def auto(plan: Plan) -> Iterator[Row]:
+    """Both sides are ours: four steps make one round of the lazy penalties."""
+    recipe = ours.auto()
+    sides = [Side(ours.cycles(recipe.but(how)), 4 * plan.steps) for how in (ours.EXACT, ours.FAST)]
+    against = "our own fast=none, fp32; EMA, R1 and R2 every 4th step on both sides"
+    yield compare("auto 32 px, batch 64, bf16", "steps/s", 1, *sides, against, plan.rounds, plan.clock)
+
+
+def feed(plan: Plan) -> Iterator[Row]:
+    with tempfile.TemporaryDirectory() as temporary:
+        folder = Path(temporary)
+        for count, size, batch in ((2000, 64, 64),):
+            files = feeding.picture_files(folder / "pictures", count, size)
+            loader = feeding.loader_batches(plain.loader(plain.PictureFiles(files), batch))
+            store = feeding.store_batches(folder / "pictures", folder / "cache", batch, size)
+            against = "one JPEG of 64 px per sample, PIL, ToTensor, Normalize, DataLoader without workers; in the page cache"
+            sides = Side(loader, 5), Side(store, 100)
+            yield compare(f"pictures {size} px", "img/s", batch, *sides, against, plan.rounds, plan.clock, 20.0)
+        for count, size, batch in ((500, 32, 16), *([(200, 64, 16)] if plan.full else [])):
+            place = folder / f"voxels-{size}"
+            place.mkdir()
+            usual, array = feeding.voxel_files(place, count, size)
+            loader = feeding.loader_batches(plain.loader(plain.VoxelFile(usual), batch))
+            store = feeding.store_batches(array, folder / "cache", batch)
+            against = "HDF5, gzip, h5py's own chunks, DataLoader without workers; in the page cache"
+            sides = Side(loader, 2), Side(store, 40)
+            yield compare(f"voxels {size}³", "grids/s", batch, *sides, against, plan.rounds, plan.clock, 100.0)
+
+
+def step_row(plan: Plan, name: str, recipe: Recipe, loop: Loop, against: str, target: float | None = None) -> Row:
+    """A recipe's cycle against a plain loop on the same networks, batch and real samples."""
+    real = ours.real_batch(recipe)
+    step = loop(plain.Pair(recipe))
+    sides = Side(lambda: step(real), plan.steps), Side(ours.cycles(recipe), 2 * plan.steps)
+    return compare(name, "img/s", recipe.batch, *sides, against, plan.rounds, plan.clock, target)

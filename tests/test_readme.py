@@ -1,0 +1,85 @@
+"""Every command and every piece of Python in the README and the guides does what it says, on a small folder of pictures."""
+
+import glob
+import re
+import shlex
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from gansaku.cli import main
+
+ROOT = Path(__file__).parents[1]
+DOCUMENTS = [ROOT / "README.md", ROOT / "docs" / "guide.md", ROOT / "docs" / "ja" / "start.md"]
+SHORT = {
+    "train": ["--budget", "0s", "--set", "batch=4"],  # one cycle
+    "sample": ["-n", "4"],
+}
+
+
+def blocks(document, language):
+    return re.findall(rf"^```{language}\n(.*?)^```", document.read_text(), re.DOTALL | re.MULTILINE)
+
+
+def commands(document):
+    """The gansaku commands of a document, without comments, in order."""
+    lines = [line for block in blocks(document, "sh") for line in block.splitlines()]
+    return [shlex.split(line, comments=True)[1:] for line in lines if line.startswith("gansaku ")]
+
+
+@pytest.fixture
+def photos(tmp_path):
+    """What the README calls `photos`, of several sizes, and the file that it calls softer.py."""
+    random = np.random.default_rng(0)
+    (tmp_path / "photos").mkdir()
+    for i in range(12):
+        pixels = random.integers(0, 255, (70 + i, 80, 3), np.uint8)
+        Image.fromarray(pixels).save(tmp_path / "photos" / f"{i}.jpg")
+    softer = [block for block in blocks(ROOT / "README.md", "python") if "class Softer" in block]
+    (tmp_path / "softer.py").write_text(softer[0])
+
+
+@pytest.mark.parametrize("document", DOCUMENTS, ids=lambda p: p.name)
+def test_every_command_of_the_document_works(document, photos):
+    for command in commands(document):
+        given = [part for word in command for part in (sorted(glob.glob(word))[:1] if "*" in word else [word])]
+        if "--budget" in given:
+            del given[given.index("--budget") : given.index("--budget") + 2]
+        assert main([*given, *SHORT.get(given[0], [])]) == 0, shlex.join(command)
+
+
+def test_the_readmes_python_works(photos, monkeypatch):
+    for block in blocks(ROOT / "README.md", "python"):
+        short = block.replace("budget=600", 'budget=0, settings={"batch": 4}').replace("(64, 3, 32, 32)", "(4, 3, 32, 32)")
+        short = short.replace("torch.rand(64,", "torch.rand(4,").replace(
+            '{"generator.lr": 5e-4}', '{"generator.lr": 5e-4, "batch": 4}'
+        )
+        exec(compile(short, "README.md", "exec"), {"__name__": "gansaku_user_softer"})
+
+
+def test_the_guides_own_parts_train(photos, tmp_path):
+    (own,) = [block for block in blocks(ROOT / "docs" / "guide.md", "python") if "class Flat" in block]
+    (tmp_path / "mine.py").write_text(own)
+    command = ["train", "mine.py", "--data", "photos", "--size", "32", "--run", "mine", "--budget", "0s", "--set", "batch=4"]
+    assert main(command) == 0
+    assert main(["sample", "mine", "--use", "mine.py", "-n", "4", "--out", "made"]) == 0
+
+
+def test_the_readme_documents_every_command():
+    named = {command[0] for document in DOCUMENTS for command in commands(document)}
+    text = (ROOT / "README.md").read_text() + (ROOT / "docs" / "guide.md").read_text()
+    from gansaku.cli import COMMANDS
+
+    assert set(COMMANDS) - named <= {"info", "prepare"}
+    assert "gansaku prepare" in text
+
+
+def test_every_link_of_the_documents_leads_somewhere():
+    broken = []
+    for document in [*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md")]:
+        for target in re.findall(r"\]\(([^)#]+)(?:#[^)]*)?\)", document.read_text()):
+            if not target.startswith("http") and not (document.parent / target).exists():
+                broken.append(f"{document.name}: {target}")
+    assert broken == []

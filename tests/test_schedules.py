@@ -1,0 +1,64 @@
+"""Schedules are pure functions of the samples seen."""
+
+import math
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from gansaku.contract import Rate
+from gansaku.parts import parts
+from gansaku.schedules import EMA, Cosine, Doubling, LinearDecay, StepDecay
+
+RATES = [LinearDecay(), LinearDecay(0.5, 0.1), Cosine(), Cosine(0.2), StepDecay(100)]
+
+
+def test_every_rate_is_among_those_tested():
+    assert {type(rate).__name__ for rate in RATES} == set(parts(Rate))
+
+
+@pytest.mark.parametrize("rate", RATES, ids=str)
+def test_a_rate_starts_at_one_and_never_rises(rate):
+    factors = [rate.at(seen, 1000) for seen in range(0, 1200, 10)]
+    assert factors[0] == 1
+    assert all(a >= b >= 0 for a, b in zip(factors, factors[1:], strict=False))
+
+
+def test_rates_at_known_moments():
+    assert LinearDecay(0.5, 0.1).at(500, 1000) == 1
+    assert LinearDecay(0.5, 0.1).at(750, 1000) == pytest.approx(0.55)
+    assert LinearDecay(0.5, 0.1).at(1000, 1000) == pytest.approx(0.1)
+    assert Cosine().at(250, 1000) == pytest.approx(0.5 + math.sqrt(0.125))
+    assert StepDecay(100, 0.5).at(399, 1000) == 0.125
+
+
+@given(st.integers(1, 10**6), st.integers(1, 10**4), st.integers(1, 10**4))
+def test_an_average_over_two_cycles_keeps_the_product_once_past_its_ramp(start, first, second):
+    ema, start = EMA(half_life=1000), start + 20_000  # beyond 1000 / 0.05 the half-life is constant
+    once = ema.keep(start, start + first + second)
+    twice = ema.keep(start, start + first) * ema.keep(start + first, start + first + second)
+    assert once == pytest.approx(twice, rel=1e-9)
+
+
+def test_an_average_forgets_half_in_its_half_life():
+    assert EMA(half_life=1000).keep(50_000, 51_000) == pytest.approx(0.5)
+
+
+def test_an_average_hardly_remembers_the_first_weights():
+    assert EMA(half_life=10**9, share=0.05).keep(0, 64) < 1e-5
+
+
+def test_doubling_goes_through_stable_and_fading_phases():
+    growth = Doubling(start=4, stable=100, fade=50)
+    shape = (3, 16, 16)
+    assert growth.at(0, shape, 8) == ((4, 4), 1.0, 8)
+    assert growth.at(99, shape, 8) == ((4, 4), 1.0, 8)
+    assert growth.at(100, shape, 8) == ((8, 8), 0.0, 8)
+    assert growth.at(125, shape, 8) == ((8, 8), 0.5, 8)
+    assert growth.at(150, shape, 8) == ((8, 8), 1.0, 8)
+    assert growth.at(275, shape, 8) == ((16, 16), 0.5, 8)
+    assert growth.at(10**9, shape, 8) == ((16, 16), 1.0, 8)
+
+
+def test_doubling_keeps_the_proportions_of_a_box():
+    assert Doubling(start=4, stable=10, fade=10).at(25, (1, 8, 16, 8), 4)[0] == (8, 16, 8)
