@@ -33,7 +33,7 @@ VARIANTS: dict[str, tuple[int, Settings]] = {
     "2, KMP_BLOCKTIME=0": (2, {"KMP_BLOCKTIME": "0"}),
 }
 READY = "ready"
-CYCLES = 4
+CYCLES = 1
 
 
 def main() -> None:
@@ -71,6 +71,7 @@ def measured(rounds: int, size: int) -> dict[str, list[float]]:
             server.stdin.write("go\n")
             server.stdin.flush()
             times[name].append(float(answer(server)))
+            print(f"  {name}: {1e3 * times[name][-1]:.0f} ms", file=sys.stderr, flush=True)
     for server in servers.values():
         server.communicate()
     return times

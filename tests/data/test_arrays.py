@@ -85,7 +85,10 @@ class TestArrays:
         assert dataset.report["examples"][0].startswith("row 0: is blank")
 
     def test_only_blank_voxels_stop(self, opened):
-        assert "row 0: is blank" in str(error_of(Stopped, opened, np.zeros((2, 4, 4, 4), bool)))
+        for blank in ({"x": np.zeros((2, 4, 4, 4), bool)}, {"x_train": np.ones((2, 4, 4, 4), bool), "x_test": SOLID}):
+            error = str(error_of(Stopped, opened, **blank))
+            assert "no training sample is left" in error
+            assert "row 0: is blank" in error
 
     def test_voxels_grow_by_whole_factors_only(self, opened):
         dataset = opened(SOLID, size=8)
@@ -153,6 +156,9 @@ class TestArrays:
     @pytest.mark.parametrize(("arrays", "code"), [
         ({"a": COLOUR, "b": COLOUR}, "NPY_NAMES"),
         ({"x": COLOUR, "y": np.zeros(5)}, "LABELS"),
+        ({"x": COLOUR, "y": np.zeros(0)}, "LABELS"),
+        ({"x": COLOUR, "y": np.array(3)}, "LABELS"),
+        ({"x": COLOUR, "y": np.arange(6), "y_names": np.array("a single one")}, "LABELS"),
         ({"x": COLOUR, "y": np.full(6, 0.5)}, "LABELS"),
         ({"x": COLOUR, "y": np.full(6, 2), "y_names": np.array(["a", "b"])}, "LABELS"),
         ({"x_train": COLOUR, "x_test": COLOUR[:, :4]}, "NPY_SHAPE"),

@@ -37,7 +37,9 @@ class TestOrder:
 
     def test_the_order_is_the_one_that_stored_runs_used(self):
         """Known answer: should it change, every run that continues would see other data."""
-        assert Order(8, seed=0).indices(6, 6).tolist() == [6, 4, 6, 0, 4, 1]
+        order = Order(8, seed=0)
+        assert order.indices(6, 6).tolist() == [6, 4, 6, 0, 4, 1]
+        assert order.mirrored(6, 6).tolist() == [False, False, True, True, False, False]
 
     def test_parts_of_a_batch_are_the_batch(self):
         order = Order(10, seed=1)

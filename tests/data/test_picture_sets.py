@@ -12,6 +12,15 @@ from gansaku.data.store import Facts
 from gansaku.errors import DataError, Stopped
 
 
+def noise():
+    stream = io.BytesIO()
+    Image.fromarray(np.random.default_rng(0).integers(256, size=(64, 64, 3), dtype=np.uint8)).save(stream, "JPEG")
+    return stream.getvalue()
+
+
+NOISE = noise()
+
+
 @pytest.fixture(params=["folder", "zip"])
 def packed(request, tmp_path):
     """Make a source of {name: bytes}, once as a folder and once as a zip of it, and open it."""
@@ -82,13 +91,14 @@ class TestPictures:
         assert dataset.report["skipped"] == {"IMG_EMPTY": 1, "IMG_NOT_IMAGE": 1}
 
     def test_a_picture_cut_short_in_its_pixels_is_bad(self, packed):
-        noise = io.BytesIO()
-        Image.fromarray(np.random.default_rng(0).integers(256, size=(64, 64, 3), dtype=np.uint8)).save(noise, "JPEG")
-        content = {"a.jpg": noise.getvalue()[:-300], "b.jpg": noise.getvalue()}
+        content = {"a.jpg": NOISE[:-300], "b.jpg": NOISE}
         assert "a.jpg: is cut short" in str(error_of(Stopped, packed, content))
         assert packed(content, max_bad=0.5).report["skipped"] == {"IMG_TRUNCATED": 1}
-        error = error_of(Stopped, packed, {"a.jpg": content["a.jpg"], "b.jpg": content["a.jpg"]}, max_bad=1)
-        assert "no training sample is left" in str(error)
+
+    @pytest.mark.parametrize("good", [{}, {"test/c.jpg"}], ids=["nothing", "only a test picture"])
+    def test_no_training_picture_that_decodes_stops_whatever_is_allowed(self, packed, good):
+        content = {"train/a.jpg": NOISE[:-300], "train/b.jpg": NOISE[:-300]} | dict.fromkeys(good, NOISE)
+        assert "no training sample is left" in str(error_of(Stopped, packed, content, max_bad=1))
 
     def test_a_format_that_is_never_opened_is_bad(self, packed):
         assert "a.svg: is a .svg file; convert it to PNG or JPEG [IMG_FORMAT]" in str(

@@ -237,9 +237,13 @@ def test_a_skipped_first_step_leaves_nothing_in_the_momentum(monkeypatch):
 @hole("update looks the signal up without a check: KeyError, and a traceback for a misspelt setting")
 def test_a_gate_on_a_signal_that_nobody_gives_is_an_error_in_the_recipe():
     method = Adversarial((Move("discriminator", gate=Gate("acuracy")), Move("generator", real="same")))
-    with pytest.raises(RecipeError, match="acuracy"):
+
+    def train() -> None:
         recipe = MODULES["gate"].recipe().but(method=method)
         cycles(begin(recipe), recipe, 1)
+
+    with pytest.raises(RecipeError, match="acuracy"):
+        train()
 
 
 @part
@@ -265,18 +269,9 @@ class MeanLoss(Adversarial):
         return {"adversarial": self.adversarial(turn).mean()}
 
 
-@part
-class LossOfEachLogit(Adversarial):
-    """The sum over a sample's logits forgotten."""
-
-    def losses(self, turn: Turn) -> Signals:
-        return {"adversarial": self.adversarial(turn)}
-
-
 @hole("play adds up whatever shape comes: the mean is divided by N once more, and training is N times too slow")
-@pytest.mark.parametrize("method", [MeanLoss, LossOfEachLogit])
-def test_a_loss_that_is_not_one_number_a_sample_is_an_error(method):
-    recipe = MODULES["many_logits"].recipe().but(method=method())
+def test_a_loss_that_is_a_mean_and_not_one_number_a_sample_is_an_error():
+    recipe = MODULES["many_logits"].recipe().but(method=MeanLoss())
     with pytest.raises(RecipeError, match="adversarial"):
         cycles(begin(recipe), recipe, 1)
 
@@ -315,13 +310,13 @@ def test_what_a_network_has_frozen_itself_stays_frozen():
 
 @hole("follow averages u and v of spectral norm: their mean is no singular vector, and the shown weights come out larger")
 def test_the_average_of_a_spectral_norm_network_has_spectral_norm_one():
-    """After 50 cycles, 10 % allowed; measured with lr 2e-4 and 600 cycles of 8: 1.4 to 4.9."""
+    """As nearly as the network itself, which follows with one iteration a pass. Found: 2.3 and 1.9."""
     recipe = MODULES["spectral"].recipe().but({"length": 10_000, "generator.ema": EMA(1000)})
     state = cycles(begin(recipe), recipe, 50)
     for module in state.ema["generator"].modules():
         if hasattr(module, "parametrizations"):
             matrix = module.parametrizations.weight[0]._reshape_weight_to_matrix(module.weight)
-            assert torch.linalg.matrix_norm(matrix, 2).item() == pytest.approx(1, abs=0.1)
+            assert torch.linalg.matrix_norm(matrix, 2).item() == pytest.approx(1, abs=0.25)
 
 
 @hole("decode takes None only as the text 'none'")

@@ -24,7 +24,7 @@ from gansaku.training.step import cycle
 torch.set_num_threads(1)
 
 MODULES = methods()
-CYCLES, TIMEOUT = 5, 60
+CYCLES, TIMEOUT = 5, 60  # seconds without an answer from the other rank; three times that for all
 DIFFER_OVER_RANKS = {"dropout": "every rank draws the masks of its rows from the same seed"}
 TRAINED = [name for name in MODULES if name not in DIFFER_OVER_RANKS]
 SHAPES = {"batch_norm": [PICTURES, VOXELS], "wgan_gp": [PICTURES, VOXELS], "relativistic_average": [PICTURES, VOXELS]}
@@ -116,7 +116,7 @@ def both(tmp_path_factory):
     folder = tmp_path_factory.mktemp("ranks")
     context = multiprocessing.get_context("spawn")
     processes = [context.Process(target=work, args=(rank, str(folder)), daemon=True) for rank in range(2)]
-    end = monotonic() + TIMEOUT
+    end = monotonic() + 3 * TIMEOUT
     try:
         for process in processes:
             process.start()

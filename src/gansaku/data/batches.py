@@ -126,7 +126,7 @@ class Batches:
         """(N, *S, C) uint8 -> (N, C, *S) in [-1, 1]: 0..255 / 127.5 - 1, or voxels 0/1 -> -1/+1."""
         # bf16 has no 1/127.5: compute in fp32 and round once
         precise = torch.float64 if self.dtype == torch.float64 else torch.float32
-        # as it is stored is channels_last
+        # the store's order is channels_last
         form = torch.preserve_format if self.channels_last else torch.contiguous_format
         real = stored.movedim(-1, 1).to(precise, memory_format=form)
         middle = 0.5 if self.dataset.voxels else 127.5

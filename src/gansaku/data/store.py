@@ -18,7 +18,7 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import IO, Any, NamedTuple
 
 import h5py
 import numpy as np
@@ -147,7 +147,8 @@ def write(
     with files.replacing(path) as temporary:
         raw = temporary.with_name(f"{temporary.name}.raw")
         try:
-            labels, columns, counts, fingerprint = spool(raw, blocks, shape)
+            with raw.open("wb") as spooled:
+                labels, columns, counts, fingerprint = spool(spooled, blocks, shape)
             about = {
                 "name": name,
                 "shape": shape,
@@ -170,26 +171,25 @@ def write(
 
 
 def spool(
-    raw: Path, blocks: Iterable[Block], shape: tuple[int, ...]
+    raw: IO[bytes], blocks: Iterable[Block], shape: tuple[int, ...]
 ) -> tuple[NDArray[np.int64], dict[str, NDArray[np.float32]], dict[str, int], str]:
     """Append all samples to the raw file; labels, columns, counts and fingerprint are what is left in memory."""
     digest = hashlib.sha256(json.dumps(shape).encode())
     labels: list[NDArray[np.int64]] = []
     columns: dict[str, list[NDArray[np.float32]]] = {}
     counts: Counter[str] = Counter()
-    with raw.open("wb") as file:
-        for block in blocks:
-            assert block.samples.dtype == np.uint8
-            assert block.samples.shape[1:] == (*shape[1:], shape[0])
-            assert block.split in SPLITS
-            assert block.split == "test" or not counts["test"], "training rows come first"
-            content = np.ascontiguousarray(packed(block.samples) if is_voxels(shape) else block.samples)
-            file.write(content.data)
-            digest.update(content.data)
-            labels.append(block.labels.astype("<i8"))
-            for column, values in block.columns.items():
-                columns.setdefault(column, []).append(values.astype("<f4"))
-            counts[block.split] += len(content)
+    for block in blocks:
+        assert block.samples.dtype == np.uint8
+        assert block.samples.shape[1:] == (*shape[1:], shape[0])
+        assert block.split in SPLITS
+        assert block.split == "test" or not counts["test"], "training rows come first"
+        content = np.ascontiguousarray(packed(block.samples) if is_voxels(shape) else block.samples)
+        raw.write(content.data)
+        digest.update(content.data)
+        labels.append(block.labels.astype("<i8"))
+        for column, values in block.columns.items():
+            columns.setdefault(column, []).append(values.astype("<f4"))
+        counts[block.split] += len(content)
     assert counts["train"] > 0, "a store holds at least one training sample"
     all_labels = np.concatenate(labels)
     digest.update(all_labels.tobytes())

@@ -18,7 +18,7 @@ PAPER = 255
 def tiles(samples: Pixels, side: int | None = None) -> Pixels:
     """Samples uint8 (N, C, *S) as pictures (N, H, W, 3): voxels drawn as boxes, small pictures enlarged.
 
-    Enlarged by a whole factor, nearest neighbour, towards `side` pixels (96 by default, 160 for voxels): a pixel
+    Enlarged by a whole factor, nearest neighbour, towards `side` pixels (128 by default, 160 for voxels): a pixel
     stays a pixel.
     """
     if samples.ndim == 5:
@@ -27,7 +27,7 @@ def tiles(samples: Pixels, side: int | None = None) -> Pixels:
     pictures = np.moveaxis(samples, 1, -1)
     if pictures.shape[-1] != 3:
         pictures = np.repeat(pictures[..., :1], 3, axis=-1)
-    times = max(1, (side or 96) // max(pictures.shape[1:3]))
+    times = max(1, (side or 128) // max(pictures.shape[1:3]))
     return pictures.repeat(times, 1).repeat(times, 2)
 
 

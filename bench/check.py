@@ -1,0 +1,73 @@
+"""That both sides do the same: the same latents and batch give the same weights. `python -m bench.check`."""
+
+from __future__ import annotations
+
+import itertools
+
+import torch
+from torch import Tensor, nn
+
+from gansaku.contract import Draw, Phase, Piece, Rows
+from gansaku.recipe import Recipe
+from gansaku.training.state import begin
+from gansaku.training.step import cycle
+
+from . import ours, plain
+from .rows import Loop
+
+STEPS = 3
+
+
+def main() -> None:
+    torch.set_num_threads(1)
+    for size in (16, 64):
+        both("DCGAN", ours.dcgan(size, 4), plain.dcgan)
+    both("3D-GAN, shared fakes", ours.gan3d(16, 4, fresh=False), plain.dcgan)
+    both("3D-GAN, new fakes", ours.gan3d(16, 4, fresh=True), plain.gan3d)
+    recipe = ours.wgan_gp(16, 8)
+    both("WGAN-GP", recipe, lambda pair: plain.wgan_gp(pair, mix=mixes(recipe)))
+
+
+def latents(recipe: Recipe) -> plain.Noise:
+    """The latents that the step draws: at every turn, or where the players share the fakes at every second."""
+    turns = itertools.count(0, 1 if recipe.cycle[1].fake == "new" else 2)
+    return lambda: recipe.latent.sample(draw(recipe, next(turns)), "latent0")
+
+
+def mixes(recipe: Recipe) -> plain.Noise:
+    """The penalty's mixing weights, drawn in the discriminator's turns: the even ones."""
+    turns = itertools.count(0, 2)
+    return lambda: draw(recipe, next(turns)).uniform("between")
+
+
+def draw(recipe: Recipe, turn: int) -> Draw:
+    return Draw(recipe.seed, turn, Rows(0, recipe.batch, recipe.batch), torch.empty(0))
+
+
+def both(name: str, recipe: Recipe, loop: Loop) -> None:
+    """Train the exact path and the loop, and print how far their weights are apart, as a share of the way gone."""
+    recipe = recipe.but(ours.EXACT)
+    pair = plain.Pair(recipe, latents(recipe))
+    step, state, real = loop(pair), begin(recipe), ours.real_batch(recipe)
+    first = {player: weights(net) for player, net in state.nets.items()}
+
+    def data(seen: int, phase: Phase) -> list[Piece]:
+        rows = Rows(0, recipe.batch, recipe.batch)
+        return [Piece(rows, real, torch.zeros(recipe.batch, dtype=torch.long), {})]
+
+    for _ in range(STEPS):
+        cycle(state, recipe, data)
+        step(real)
+    for player, theirs in (("generator", pair.generator), ("discriminator", pair.discriminator)):
+        mine = weights(state.nets[player])
+        apart = (mine - weights(theirs)).norm() / (mine - first[player]).norm()
+        shape = "x".join(map(str, recipe.shape))
+        print(f"{name:22} {shape:12} {player:14} {apart.item():.1e} of the way gone in {STEPS} steps")
+
+
+def weights(net: nn.Module) -> Tensor:
+    return torch.cat([p.detach().flatten() for p in net.parameters()]).clone()
+
+
+if __name__ == "__main__":
+    main()
