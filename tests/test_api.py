@@ -37,7 +37,7 @@ def voxels(tmp_path):
 
 
 def same(a, b):
-    a, b = tensors(a.state), tensors(b.state)
+    a, b = tensors(a.state()), tensors(b.state())
     return a.keys() == b.keys() and all(torch.equal(a[name], b[name]) for name in a)
 
 
@@ -47,9 +47,9 @@ def test_a_run_continued_by_the_same_command_ends_as_one_that_was_never_stopped(
     data, settings = request.getfixturevalue(kind), {**SMALL, **plain, "mirror": True}
     straight = gansaku.train("auto", data, "straight", settings)
     gansaku.train("auto", data, "stopped", settings, budget=0)  # stops after one cycle
-    assert gansaku.load("stopped").state.seen == 8
+    assert gansaku.load("stopped").state().seen == 8
     continued = gansaku.train("auto", data, "stopped", settings)
-    assert continued.state.seen == 80
+    assert continued.state().seen == 80
     assert same(straight, continued)
 
 
@@ -93,7 +93,7 @@ def test_other_settings_or_data_in_a_run_are_refused_and_named(pictures, voxels)
 
 def test_a_run_alone_continues_with_its_own_recipe_and_data(pictures):
     gansaku.train("dcgan", pictures, "run", SMALL, budget=0)
-    assert gansaku.train(run="run").state.seen == 80
+    assert gansaku.train(run="run").state().seen == 80
 
 
 def test_a_folder_with_other_things_in_it_becomes_no_run(pictures, tmp_path):

@@ -75,19 +75,20 @@ def test_a_wrong_part_is_named_with_its_place_and_the_nearest_right_one(data, wh
         ("terms.7.weight", 1.0, "there are 2 entries"),
         ("terms.0.every", 2.5, "not a whole number"),
         ("network.widht", 3, "did you mean 'width'"),
+        ("optimizer.betas", [0.5], "has 1 entries; it takes 2"),
         ("lr.much", 3, "has no settings of its own"),
         ("optimizer", "Hinge", "Hinge is no Optimizer"),
     ],
 )
 def test_a_wrong_setting_is_named_by_its_path(path, value, says):
     with pytest.raises(RecipeError, match=says) as caught:
-        changed(PLAYER, path, value)
+        changed(PLAYER, {path: value})
     assert caught.value.where.startswith(path.split(".")[0])
 
 
 def test_changing_one_setting_leaves_all_others_and_the_original():
     before = encode(PLAYER)
-    after = changed(PLAYER, "terms.1.every", 16)
+    after = changed(PLAYER, {"terms.1.every": 16})
     assert encode(PLAYER) == before
     assert [str(change) for change in difference(PLAYER, after)] == ["terms.1.every: 4 → 16"]
 
@@ -102,8 +103,8 @@ def test_an_exchanged_part_is_a_difference_of_its_name_and_of_what_is_not_defaul
 
 
 def test_a_setting_to_none_and_back():
-    clipped = changed(PLAYER, "clip", 0.01)
-    assert changed(clipped, "clip", "none") == PLAYER
+    clipped = changed(PLAYER, {"clip": 0.01})
+    assert changed(clipped, {"clip": "none"}) == PLAYER
 
 
 def test_two_parts_of_one_name_from_two_modules_are_refused():

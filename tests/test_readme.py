@@ -51,12 +51,12 @@ def test_every_command_of_the_document_works(document, photos):
 
 
 def test_the_readmes_python_works(photos, monkeypatch):
-    for block in blocks(ROOT / "README.md", "python"):
+    for block in [b for b in blocks(ROOT / "README.md", "python") if "class Softer" not in b]:  # a file of its own, used above
         short = block.replace("budget=600", 'budget=0, settings={"batch": 4}').replace("(64, 3, 32, 32)", "(4, 3, 32, 32)")
         short = short.replace("torch.rand(64,", "torch.rand(4,").replace(
             '{"generator.lr": 5e-4}', '{"generator.lr": 5e-4, "batch": 4}'
         )
-        exec(compile(short, "README.md", "exec"), {"__name__": "gansaku_user_softer"})
+        exec(compile(short, "README.md", "exec"), {})
 
 
 def test_the_guides_own_parts_train(photos, tmp_path):

@@ -4,7 +4,7 @@ import pytest
 
 from gansaku.contract import Gate, Move, Player, Weighted
 from gansaku.data.store import Facts
-from gansaku.errors import RecipeError
+from gansaku.errors import RecipeError, UsageError
 from gansaku.latents import Gaussian
 from gansaku.losses import Hinge, Logistic, RelativisticAverage, Wasserstein
 from gansaku.methods.adversarial import FRESH, SHARED, Adversarial, critic
@@ -172,6 +172,20 @@ def my_own(facts):
     """DCGAN with my loss."""
     return gansaku.get_recipe("dcgan", facts.shape, facts.count, loss=Doubled())
 '''
+
+
+def test_a_users_file_is_found_again_and_its_mistakes_are_named_by_line(tmp_path):
+    again = tmp_path / "again.py"
+    again.write_text(USERS_FILE.replace("Doubled", "Tripled").replace("my_own", "my_other"))
+    assert find(str(again), PICTURES) == find(str(again), PICTURES)
+    wrong = tmp_path / "wrong.py"
+    wrong.write_text("import gansaku\n\ngansaku.nothing\n")
+    with pytest.raises(UsageError, match=r"wrong\.py: line 3: AttributeError: module 'gansaku' has no name 'nothing'"):
+        find(str(wrong), PICTURES)
+    clash = tmp_path / "clash.py"
+    clash.write_text("import gansaku\n\n@gansaku.recipe_function()\ndef dcgan(facts):\n    return None\n")
+    with pytest.raises(RecipeError, match="there is a recipe of this name"):
+        find(str(clash), PICTURES)
 
 
 def test_a_file_without_a_recipe_says_what_is_missing(tmp_path):

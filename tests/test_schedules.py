@@ -1,6 +1,7 @@
 """Schedules are pure functions of the samples seen."""
 
 import math
+from itertools import pairwise
 
 import pytest
 from hypothesis import given
@@ -21,7 +22,7 @@ def test_every_rate_is_among_those_tested():
 def test_a_rate_starts_at_one_and_never_rises(rate):
     factors = [rate.at(seen, 1000) for seen in range(0, 1200, 10)]
     assert factors[0] == 1
-    assert all(a >= b >= 0 for a, b in zip(factors, factors[1:], strict=False))
+    assert all(a >= b >= 0 for a, b in pairwise(factors))
 
 
 def test_rates_at_known_moments():

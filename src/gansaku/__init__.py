@@ -9,7 +9,7 @@ __version__ = "0.1.0"
 PUBLIC = {
     # verbs, as on the command line
     "train": "api", "sample": "api", "show_recipe": "api", "info": "api",
-    "load": "api", "get_recipe": "api", "Run": "api",
+    "show": "api", "prepare": "api", "load": "api", "get_recipe": "api", "Run": "runs.run",
     # training by hand
     "Trainer": "training.by_hand",
     # recipes and parts
@@ -24,13 +24,30 @@ PUBLIC = {
     "GansakuError": "errors",
 }  # fmt: skip
 
-__all__ = ["__version__", *PUBLIC]  # noqa: PLE0604
+__all__ = ["__version__", *PUBLIC]
 
 if TYPE_CHECKING:
-    from gansaku.api import Run, get_recipe, info, load, sample, show_recipe, train
+    from gansaku.api import get_recipe, info, load, prepare, sample, show, show_recipe, train
     from gansaku.contract import (
-        AdversarialLoss, Augmentation, Average, Gate, Growth, Method, Move, Network, Optimizer, Phase, Player, Prior, Rate,
-        Target, Targets, Term, Turn, Verdict, Weighted,
+        AdversarialLoss,
+        Augmentation,
+        Average,
+        Gate,
+        Growth,
+        Method,
+        Move,
+        Network,
+        Optimizer,
+        Phase,
+        Player,
+        Prior,
+        Rate,
+        Target,
+        Targets,
+        Term,
+        Turn,
+        Verdict,
+        Weighted,
     )  # fmt: skip
     from gansaku.data.batches import Batches
     from gansaku.data.sources import open_data
@@ -39,6 +56,7 @@ if TYPE_CHECKING:
     from gansaku.parts import difference, part
     from gansaku.recipe import Recipe
     from gansaku.recipes.registry import recipe_function
+    from gansaku.runs.run import Run
     from gansaku.training.by_hand import Trainer
 
 

@@ -6,41 +6,41 @@ import sys
 import time
 import zipfile
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
-from hashlib import blake2b
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
-from torch import Tensor, nn
 
 from gansaku import __version__, files, hardware
+from gansaku.data import sources
 from gansaku.data.batches import Batches
 from gansaku.data.sources import cache_folder, open_data
 from gansaku.data.store import Dataset, Facts
-from gansaku.errors import GansakuError, RunError, UsageError, nearest
+from gansaku.data.summary import described_data
+from gansaku.errors import GansakuError, UsageError, nearest
 from gansaku.listener import Listener
-from gansaku.parts import difference
-from gansaku.recipe import Recipe, from_toml, to_toml
+from gansaku.recipe import Recipe, to_toml
 from gansaku.recipes import registry
 from gansaku.render.sheet import animation, png, sheet, tiles
 from gansaku.runs import checkpoint, log
 from gansaku.runs.folder import Folder, opened
 from gansaku.runs.interrupts import listening
-from gansaku.runs.watchers import drawing, paced, recording, sheet_moments, tick
+from gansaku.runs.opening import about, check_data, continued, continued_state, run_name, size_of, source_of
+from gansaku.runs.run import Run, stored_recipe
+from gansaku.runs.summary import summarize
+from gansaku.runs.watchers import check_sound, drawing, paced, recording, sheet_moments
 from gansaku.sampling import quantized, walk
 from gansaku.sampling import sample as sample_tensor
 from gansaku.training.by_hand import shown_generator
 from gansaku.training.feed import feed
-from gansaku.training.loop import Watcher, every
+from gansaku.training.loop import Watcher, always
 from gansaku.training.loop import train as train_loop
 from gansaku.training.state import State, begin
 
 RUNS = Path("runs")
 CHECKPOINT_SECONDS = 120.0
 KEPT = 2  # checkpoints
-FREE = ("length",)  # settings that a run may change when it continues
 
 
 class Interrupted(GansakuError):
@@ -49,45 +49,6 @@ class Interrupted(GansakuError):
     def __init__(self, where: str, sentence: str, exit_code: int):
         super().__init__(where, sentence)
         self.exit_code = exit_code
-
-
-@dataclass(frozen=True)
-class Run:
-    """A trained or half-trained run."""
-
-    folder: Folder
-    recipe: Recipe
-
-    @property
-    def path(self) -> Path:
-        return self.folder.path
-
-    @property
-    def state(self) -> State:
-        """The state of the newest checkpoint, on the CPU."""
-        state = begin(self.recipe)
-        newest = checkpoint.found(self.folder.checkpoints)
-        if not newest:
-            raise RunError(str(self.path), "has no checkpoint yet; train it first", "CKPT_NONE")
-        checkpoint.load(newest[-1], state)
-        return state
-
-    @property
-    def generator(self) -> nn.Module:
-        """The generator whose samples to show: the weight average where the recipe has one."""
-        return shown_generator(self.state).eval()
-
-    def curve(self, name: str) -> list[tuple[int, float]]:
-        """(samples seen, value) of one logged number."""
-        return log.curve(self.folder.log, name)
-
-    def sample(self, n: int = 64, seed: int = 0) -> Tensor:
-        """n samples (n, C, *S) in [-1, 1]; sample i depends on the checkpoint, the seed and i alone."""
-        return sample_tensor(self.generator, self.recipe, range(n), seed)
-
-    def _repr_png_(self) -> bytes | None:
-        newest = self.folder.newest_sheet()
-        return newest.read_bytes() if newest else None
 
 
 def get_recipe(name: str = "auto", shape: tuple[int, ...] = (3, 64, 64), count: int = 10_000, **settings: Any) -> Recipe:
@@ -118,9 +79,12 @@ def train(
         registry.use(Path(file))
     folder = Folder(Path(run)) if run is not None else None
     where = hardware.device(device)
+    stored = stored_recipe(folder) if folder is not None and folder.exists else None
+    if stored is not None and size is None:
+        size = size_of(folder)
     dataset = open_data(source_of(data, folder), size, progress=listener.preparing)
-    if folder is not None and folder.exists and recipe is None and not settings:
-        wanted = stored_recipe(folder)
+    if stored is not None and recipe is None:
+        wanted = stored.but(settings)
     else:
         wanted = recipe if isinstance(recipe, Recipe) else registry.find(recipe or "auto", dataset.facts)
         wanted = wanted.but(settings)
@@ -136,14 +100,18 @@ def train(
     if dry_run:
         describe_plan(wanted, dataset, folder, where, listener)
         return Run(folder, wanted)
+    first = begin(wanted, where)  # before the folder: a recipe that cannot begin leaves none behind
     if not folder.exists:
-        folder.create(to_toml(wanted), about(wanted, dataset, where))
-    state = begin_or_continue(folder, wanted, where, listener)
+        folder.create(to_toml(wanted), about(wanted, dataset, where, size))
+    state, news = continued_state(folder, first, where)
+    if news and state.seen < wanted.length:
+        listener.say(news)
     if state.seen >= wanted.length:
         listener.say(f"{folder.path} is complete: {state.seen:,} samples seen; --set length={2 * wanted.length} goes on")
         return Run(folder, wanted)
     written = log.Log(folder.log)
     written.begin(state.seen)
+    written.event(state.seen, "start", news or f"begins on {hardware.describe(where)['device']}")
 
     def tell(seen: int, numbers: Mapping[str, float]) -> None:
         written.write(seen, numbers)
@@ -153,13 +121,14 @@ def train(
         files.write_bytes(folder.sheet(seen), content)
 
     def save(state: State, signals: object) -> None:
+        check_sound(state)
         checkpoint.save(folder.checkpoints, state)
         checkpoint.prune(folder.checkpoints, KEPT)
 
     watchers = [
         *recording(wanted, state.seen, tell),
+        Watcher(paced(always, CHECKPOINT_SECONDS), save),
         drawing(wanted, sheet_moments(dataset.facts.count, wanted.length), draw),
-        Watcher(paced(every(tick(wanted)), CHECKPOINT_SECONDS), save),
     ]
     try:
         with listening() as request:
@@ -181,89 +150,6 @@ def train(
 def out_of_time(started: float, budget: float | None) -> bool:
     """Whether it is time to stop, so that the last checkpoint and sheet are written inside the budget."""
     return budget is not None and time.monotonic() - started > budget - max(2.0, 0.01 * budget)
-
-
-def source_of(data: str | None, folder: Folder | None) -> str:
-    """What to train on: what was asked for, else what the run was made on, else the bundled avatars."""
-    if data is not None:
-        return data
-    if folder is not None and folder.exists:
-        return str(folder.read_about()["data"]["source"])
-    return "avatars"
-
-
-def run_name(recipe: Recipe, dataset: Dataset) -> str:
-    """`<recipe>-<data>-<hash>`: the same settings on the same data are the same run, however long it is to be."""
-    content = to_toml(recipe.but(length=1)) + dataset.fingerprint
-    return f"{recipe.name}-{dataset.name}-{blake2b(content.encode(), digest_size=3).hexdigest()}"
-
-
-def stored_recipe(folder: Folder) -> Recipe:
-    registry.load_parts()
-    return from_toml(folder.recipe.read_text(), str(folder.recipe))
-
-
-def continued(folder: Folder, wanted: Recipe, settings: Mapping[str, Any], dataset: Dataset, listener: Listener) -> Recipe:
-    """The stored recipe, with the length that is wanted now. Raises RunError when settings or data are not the run's."""
-    stored, data = stored_recipe(folder), folder.read_about()["data"]
-    if data["fingerprint"] != dataset.fingerprint:
-        sentence = f"was trained on other data ({data['name']}, {data['count']:,} samples); name another --run, or its data"
-        raise RunError(str(folder.path), sentence, "RUN_DATA")
-    if "precision" not in settings:
-        wanted = wanted.but(precision=stored.precision)  # decided by the machine it began on
-    changes = difference(stored, wanted)
-    foreign = [change for change in changes if change.path not in FREE]
-    if foreign:
-        listed = "; ".join(map(str, foreign[:8]))
-        raise RunError(str(folder.path), f"was made with other settings: {listed}; name another --run", "RUN_SETTINGS")
-    for change in changes:
-        listener.say(f"continues with {change}")
-    return wanted
-
-
-def check_data(recipe: Recipe, dataset: Dataset) -> None:
-    """Raises RunError when the samples have another shape than the recipe's, or lack its classes."""
-    if recipe.shape != dataset.shape:
-        raise RunError("recipe.shape", f"{recipe.shape} is not the shape of {dataset.name}: {dataset.shape}", "SHAPE")
-    if recipe.classes > max(1, len(dataset.classes)):
-        raise RunError("recipe.classes", f"{recipe.classes}, and {dataset.name} has {len(dataset.classes)}", "CLASSES")
-
-
-def about(recipe: Recipe, dataset: Dataset, where: torch.device) -> dict[str, Any]:
-    """What run.json says."""
-    return {
-        "gansaku": __version__,
-        "recipe": recipe.name,
-        "data": {
-            "name": dataset.name,
-            "source": dataset.source,
-            "fingerprint": dataset.fingerprint,
-            "shape": list(dataset.shape),
-            "count": dataset.facts.count,
-            "classes": list(dataset.classes),
-        },
-        "machine": hardware.describe(where),
-    }
-
-
-def begin_or_continue(folder: Folder, recipe: Recipe, where: torch.device, listener: Listener) -> State:
-    """The newest checkpoint's state, or the first. Sets the thread count that the run began with."""
-    stored, now = folder.read_about()["machine"], hardware.describe(where)
-    if where.type == "cpu":
-        torch.set_num_threads(stored["threads"])
-        now["threads"] = stored["threads"]
-    state = begin(recipe, where)
-    newest = checkpoint.found(folder.checkpoints)
-    for place in (folder.path, folder.checkpoints, folder.sheets):
-        files.sweep(place)
-    if not newest:
-        return state
-    checkpoint.load(newest[-1], state)
-    changed = [f"{name} {stored[name]} → {now[name]}" for name in now if now[name] != stored.get(name)]
-    exactly = f"not bit for bit: {', '.join(changed)}" if changed else "bit for bit"
-    if state.seen < recipe.length:
-        listener.say(f"{folder.path} continues after {state.seen:,} samples, {exactly}")
-    return state
 
 
 def describe_plan(recipe: Recipe, dataset: Dataset, folder: Folder, where: torch.device, listener: Listener) -> None:
@@ -304,14 +190,15 @@ def sample(
     if n < 1:
         raise UsageError("-n", f"{n} is no number of samples; use 1 or more", "COUNT")
     label = label_of(loaded, class_name)
-    out, generator = Path(out), loaded.generator
+    out, state = Path(out), loaded.state()
+    generator, phase = shown_generator(state), loaded.recipe.phase(state.seen)
     if out.suffix == ".gif":
-        frames = quantized(walk(generator, loaded.recipe, n, seed, label, truncation)).numpy()
+        frames = quantized(walk(generator, loaded.recipe, n, seed, label, truncation, phase)).numpy()
         files.write_bytes(out, animation(tiles(frames, 192)))
         return out
     if out.suffix not in ("", ".zip", ".png", ".npy"):
         raise UsageError(str(out), "is no folder, .zip, .png, .gif or .npy", "FILE")
-    made = sample_tensor(generator, loaded.recipe, range(n), seed, label, truncation)
+    made = sample_tensor(generator, loaded.recipe, range(n), seed, label, truncation, phase)
     pictures = quantized(made).numpy()
     if out.suffix == ".png":
         columns = max(1, round(n**0.5))
@@ -393,3 +280,13 @@ def info() -> dict[str, Any]:
         "recipes": list(registry.recipes()),
         "cache": str(cache_folder()),
     }
+
+
+def show(what: str | Path, size: int | None = None) -> dict[str, Any]:
+    """What a run or some data are: see `gansaku.runs.summary` and `gansaku.data.summary`."""
+    return summarize(Path(what)) if Folder(Path(what)).exists else described_data(open_data(str(what), size))
+
+
+def prepare(source: str, destination: str | Path, size: int | None = None, max_bad: float = 0.01) -> Dataset:
+    """Turn pictures or voxels into one `.h5` file, whole or not at all; `max_bad` is the share that may be skipped."""
+    return sources.prepare(source, Path(destination), size, max_bad=max_bad)

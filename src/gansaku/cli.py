@@ -11,16 +11,13 @@ import sys
 import tomllib
 from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated, Any
 
 import tyro
 
 from gansaku import __version__
 from gansaku.errors import GansakuError, UsageError, nearest, printable
 from gansaku.terminal import Terminal
-
-if TYPE_CHECKING:
-    from gansaku.data.store import Dataset
 
 Flag = tyro.conf.arg
 Positional: Any = tyro.conf.Positional
@@ -122,6 +119,7 @@ def prepare(
         as_json: One JSON document on standard output.
     """
     from gansaku.data import sources
+    from gansaku.data.summary import described_data
 
     made = sources.prepare(source, Path(destination), size, Terminal().preparing, share(max_bad))
     found = described_data(made)
@@ -173,7 +171,12 @@ def recipes(
     if verb != "show" or name is None:
         raise UsageError(f"recipes {verb}", "say `gansaku recipes` or `gansaku recipes show NAME`", "USAGE")
     one = api.show_recipe(name, use)
-    print_json(one) if as_json else print(f"{one['text']}\n\n{one['toml']}")
+    print_json(one) if as_json else print(as_comment(one["text"]) + "\n\n" + one["toml"], end="")
+
+
+def as_comment(text: str) -> str:
+    """Lines that a TOML reader skips, so that what is printed is a recipe file."""
+    return "\n".join(f"# {line}".rstrip() for line in text.splitlines())
 
 
 def info(*, as_json: Json = False) -> None:
@@ -291,22 +294,9 @@ def summary(path: Path) -> dict[str, Any]:
 
 def data_summary(source: str, size: int | None) -> dict[str, Any]:
     from gansaku.data.sources import open_data
+    from gansaku.data.summary import described_data
 
     return described_data(open_data(source, size, progress=Terminal().preparing))
-
-
-def described_data(dataset: Dataset) -> dict[str, Any]:
-    return {
-        "data": dataset.name,
-        "source": dataset.source,
-        "shape": list(dataset.shape),
-        "counts": dataset.counts,
-        "classes": list(dataset.classes),
-        "columns": sorted(dataset.columns),
-        "fingerprint": dataset.fingerprint,
-        "report": dataset.report,
-        "file": str(dataset.path),
-    }
 
 
 def print_json(content: Any) -> None:

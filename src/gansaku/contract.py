@@ -56,6 +56,8 @@ class Network(ABC):
     @abstractmethod
     def build(self) -> nn.Module: ...
 
+    grows: ClassVar[bool] = False  # the module follows `phase.size` and `phase.fade`
+
     @property
     def ties_samples(self) -> bool:
         """Whether one sample's output depends on the others in the batch, as with batch normalization."""
@@ -88,6 +90,10 @@ class Growth(ABC):
 
     @abstractmethod
     def at(self, seen: int, shape: tuple[int, ...], batch: int) -> tuple[tuple[int, ...], float, int]: ...
+
+    @abstractmethod
+    def check(self, shape: tuple[int, ...]) -> None:
+        """Raises RecipeError when these samples cannot be reached."""
 
 
 # The rows of a batch, and randomness
@@ -123,13 +129,18 @@ class Draw(NamedTuple):
 
     def scalar(self, purpose: str) -> Tensor:
         """One number from U[0, 1) for the whole batch."""
-        return torch.rand((), generator=self._generator(purpose)).to(self.like)
+        return self._moved(torch.rand((), generator=self._generator(purpose)))
 
     def _generator(self, purpose: str) -> torch.Generator:
         return generator(self.seed, self.turn, purpose)
 
     def _mine(self, x: Tensor) -> Tensor:
-        return x[self.rows.start : self.rows.stop].to(self.like.device, self.like.dtype)
+        return self._moved(x[self.rows.start : self.rows.stop])
+
+    def _moved(self, x: Tensor) -> Tensor:
+        if self.like.device.type == "cuda":  # from pinned memory nobody waits
+            x = x.pin_memory()
+        return x.to(self.like.device, self.like.dtype, non_blocking=True)
 
 
 class Fakes:
@@ -230,6 +241,7 @@ class Term(Remembers, ABC):
     """A weighted extra part of one player's loss: (N,) per turn."""
 
     per_sample: ClassVar[bool] = False  # it means something only if D judges each sample by itself (no batch norm)
+    players: ClassVar[tuple[str, ...]] = ()  # whose loss it may be part of; empty: anybody's
 
     @abstractmethod
     def __call__(self, turn: Turn) -> Tensor: ...
@@ -312,9 +324,9 @@ class Method(Remembers, ABC):
         """Numbers worth recording, (N,) each, detached."""
         return {}
 
-    def logit(self, turn: Turn, x: Tensor) -> Tensor:
+    def logit(self, turn: Turn, x: Tensor, labels: Tensor) -> Tensor:
         """(N,): the number whose slope by x penalties look at; the sum of a sample's logits."""
-        logits = turn.judge(x, turn.labels, "logit").logits
+        logits = turn.judge(x, labels, "logit").logits
         assert logits is not None
         return logits.sum(1)
 
@@ -377,9 +389,9 @@ class Turn:
         """`verdict`, detached, as the last move on this batch saw it; None if none did."""
         return self.piece.earlier.get((which, i))
 
-    def slope(self, x: Tensor) -> tuple[Tensor, Tensor]:
-        """The method's logit (N,) and its gradient by x (N, C, *S), differentiable."""
+    def slope(self, x: Tensor, labels: Tensor | None = None) -> tuple[Tensor, Tensor]:
+        """The method's logit (N,) and its gradient by x (N, C, *S), differentiable; labels as the real samples' if None."""
         x = x.detach().requires_grad_()
-        logit = self.recipe.method.logit(self, x)
+        logit = self.recipe.method.logit(self, x, self.labels if labels is None else labels)
         (gradient,) = torch.autograd.grad(logit.sum(), x, create_graph=True)
         return logit, gradient

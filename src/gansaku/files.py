@@ -1,7 +1,8 @@
 """The one place that writes files: complete under their name, or not there at all.
 
 The protocol: a temporary name in the same folder, write, fsync, rename over the final name, fsync of the folder.
-A crash at any point leaves the old content or the new one, and at worst a temporary file that the next start sweeps.
+A crash at any point leaves the old content or the new one (of a folder: the old one under a temporary name, for the
+blink between two renames), and at worst a temporary file that the next start sweeps.
 """
 
 from __future__ import annotations
@@ -31,9 +32,13 @@ def replacing(path: Path) -> Iterator[Path]:
         path.parent.mkdir(parents=True, exist_ok=True)
         yield temporary
         synchronize(temporary)
-        if temporary.is_dir() and path.is_dir():
-            shutil.rmtree(path)  # a folder cannot be renamed over a folder that is not empty
-        os.replace(temporary, path)
+        if temporary.is_dir() and path.is_dir():  # a folder cannot be renamed over a folder that is not empty
+            aside = path.with_name(f"{TEMPORARY}{os.getpid()}-old-{path.name}")
+            os.replace(path, aside)
+            os.replace(temporary, path)
+            shutil.rmtree(aside)
+        else:
+            os.replace(temporary, path)
         synchronize_folder(path.parent)
     except OSError as error:
         raise DiskError(

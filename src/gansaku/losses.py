@@ -115,8 +115,9 @@ class RelativisticAverage(AdversarialLoss):
     """Each side against the other side's mean over the batch: r = real - mean(fake), f = fake - mean(real).
 
     RaSGAN, RaLSGAN and RaHingeGAN (Jolicoeur-Martineau 2018, arXiv:1807.00734, table 1), by `form`; the generator's
-    loss is the discriminator's with the roles exchanged. `least-squares` pulls r to the real target and f to minus
-    the real target, as coded in the dog-picture competition. All forms are halved, which only scales both players alike.
+    loss is the discriminator's with the roles exchanged. `least-squares` pulls r to the real target and f to minus the
+    real target, as coded in the dog-picture competition, and the hinge has the real target as its margin. All forms are
+    halved, which only scales both players alike.
     """
 
     form: Literal["logistic", "least-squares", "hinge"] = "logistic"
@@ -138,5 +139,5 @@ class RelativisticAverage(AdversarialLoss):
         if self.form == "least-squares":
             return 0.5 * ((high - target).square() + (low + target).square())
         if self.form == "hinge":
-            return 0.5 * (relu(1 - high) + relu(1 + low))
+            return 0.5 * (relu(target - high) + relu(target + low))
         return 0.5 * (cross_entropy(high, target) + cross_entropy(low, 1 - target))

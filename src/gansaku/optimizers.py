@@ -40,7 +40,12 @@ class SGD(Optimizer):
         require(0 <= self.momentum < 1, "momentum", f"{self.momentum:g} must lie in [0, 1)")
 
     def build(self, parameters: Iterable[nn.Parameter], lr: float, fused: bool) -> torch.optim.Optimizer:
-        return torch.optim.SGD(parameters, lr, self.momentum, fused=fused)
+        made = torch.optim.SGD(parameters, lr, self.momentum, fused=fused)
+        if self.momentum:
+            for parameter in made.param_groups[0]["params"]:
+                # torch makes it in the first step, uninitialized where that step is skipped (a gate, an overflow)
+                made.state[parameter]["momentum_buffer"] = torch.zeros_like(parameter, requires_grad=False)
+        return made
 
 
 @part

@@ -87,18 +87,25 @@ def decode(data: Any, declared: Any, path: str = "recipe") -> Any:
     if origin is tuple:
         if not isinstance(data, list | tuple):
             raise RecipeError(path, f"{data!r} is not a list", "SETTING")
+        inside = typing.get_args(options[0])
+        if Ellipsis not in inside and len(inside) != len(data):
+            raise RecipeError(path, f"{shown(data)} has {len(data)} entries; it takes {len(inside)}", "SETTING")
         return tuple(decode(item, _item(declared, i), f"{path}.{i}") for i, item in enumerate(data))
     if options[0] in (int, float, str, bool):
         return _number_or_text(data, options[0], path)
     return _decode_part(data, options, path)
 
 
-def changed(value: T, path: str, new: Any) -> T:
-    """The same part with the field at a dotted path replaced; `new` is a value, a part, or plain data to decode.
+def changed(value: T, settings: Mapping[str, Any]) -> T:
+    """The same part with fields at dotted paths replaced, all at once: what only fits together may be set together.
 
-    Steps into a tuple are its indices: `discriminator.terms.0.weight`.
+    A new value is a value, a part, or plain data to decode. Steps into a tuple are its indices:
+    `discriminator.terms.0.weight`. A step into a part by its name alone takes that part's defaults.
     """
-    return cast(T, _changed(value, type(value), path.split("."), new, ""))
+    data = encode(value, type(value))
+    for path, new in settings.items():
+        data = _with(data, path.split("."), encode(new), "")
+    return cast(T, decode(data, type(value), ""))
 
 
 class Change(NamedTuple):
@@ -153,27 +160,36 @@ def _defaults(name: Any) -> dict[str, Any]:
     return {f.name: encode(f.default, hints[f.name]) for f in dataclasses.fields(cls) if f.default is not dataclasses.MISSING}
 
 
-def _changed(value: Any, declared: Any, steps: list[str], new: Any, path: str) -> Any:
+def _with(data: Any, steps: list[str], new: Any, path: str) -> Any:
+    """Plain data with what is at the end of the steps replaced."""
     if not steps:
-        return decode(new, declared, path)
+        return new
     step, rest = steps[0], steps[1:]
-    here = f"{path}.{step}" if path else step
-    if isinstance(value, tuple):
-        if not step.isdigit() or int(step) >= len(value):
-            raise RecipeError(here, f"there are {len(value)} entries, numbered from 0", "SETTING")
-        i = int(step)
-        return (*value[:i], _changed(value[i], _item(declared, i), rest, new, here), *value[i + 1 :])
-    if not is_part(value):
-        raise RecipeError(here, f"{path} is {shown(encode(value))} and has no settings of its own", "SETTING")
+    here = _join(path, step)
+    if isinstance(data, str) and data in _registry:
+        data = {"part": data}
+    if isinstance(data, list):
+        if not step.isdigit() or int(step) >= len(data):
+            raise RecipeError(here, f"there are {len(data)} entries, numbered from 0", "SETTING")
+        return [_with(item, rest, new, here) if i == int(step) else item for i, item in enumerate(data)]
+    if not isinstance(data, dict):
+        raise RecipeError(here, f"{path} is {shown(data)} and has no settings of its own", "SETTING")
     if step == "part" and not rest:
-        return decode({"part": new}, declared, path)
-    names = [f.name for f in dataclasses.fields(value)]
-    if step not in names:
-        raise RecipeError(here, f"{type(value).__name__} has no setting {step!r}{nearest(step, names)}", "SETTING")
-    hint = typing.get_type_hints(type(value))[step]
-    inner = _changed(getattr(value, step), hint, rest, new, here)
-    with _prefixed(path):
-        return dataclasses.replace(value, **{step: inner})
+        return {"part": new}
+    if rest and step not in data and not _has_field(data.get("part"), step):
+        known = [name for name in data if name != "part"]
+        raise RecipeError(here, f"{path or 'the recipe'} has no setting {step!r}{nearest(step, known)}", "SETTING")
+    inside = data.get(step, _defaults(data.get("part")).get(step))
+    return {**data, step: _with(inside, rest, new, here)}
+
+
+def _has_field(part_name: Any, field: str) -> bool:
+    cls: Any = _registry.get(str(part_name))
+    return cls is not None and field in {f.name for f in dataclasses.fields(cls)}
+
+
+def _join(path: str, step: str) -> str:
+    return f"{path}.{step}" if path else step
 
 
 def _decode_part(data: Any, options: list[Any], path: str) -> Any:
@@ -194,12 +210,11 @@ def _decode_part(data: Any, options: list[Any], path: str) -> Any:
     fields = {f.name: f for f in dataclasses.fields(cls)}
     for key in data:
         if key != "part" and key not in fields:
-            where = f"{path}.{key}"
-            raise RecipeError(where, f"{name} has no setting {key!r}{nearest(key, list(fields))}", "SETTING")
+            raise RecipeError(_join(path, key), f"{name} has no setting {key!r}{nearest(key, list(fields))}", "SETTING")
     missing = [f for f, field in fields.items() if f not in data and _required(field)]
     if missing:
         raise RecipeError(path, f"{name} needs {', '.join(missing)}", "SETTING")
-    values = {key: decode(item, hints[key], f"{path}.{key}") for key, item in data.items() if key != "part"}
+    values = {key: decode(item, hints[key], _join(path, key)) for key, item in data.items() if key != "part"}
     with _prefixed(path):
         return cls(**values)
 
@@ -214,13 +229,14 @@ def _prefixed(path: str) -> Iterator[None]:
     try:
         yield
     except RecipeError as error:
-        where = f"{path}.{error.where}" if path else error.where
-        raise RecipeError(where, error.sentence, error.code) from None
+        raise RecipeError(_join(path, error.where), error.sentence, error.code) from None
 
 
 def _number_or_text(data: Any, kind: Any, path: str) -> Any:
     words = {int: "a whole number", float: "a number", str: "text", bool: "true or false"}
     fits = isinstance(data, kind) and not (isinstance(data, bool) and kind is not bool)
+    if kind is int and isinstance(data, float) and data.is_integer():
+        data, fits = int(data), True  # 1e6, as a person writes a million
     if kind is float and isinstance(data, int) and not isinstance(data, bool):
         data, fits = float(data), True  # a whole number where a float belongs: torch refuses Adam(betas=(0, 0.9))
     if not fits:

@@ -37,7 +37,7 @@ def add_up(tensors: list[Tensor]) -> None:
     """Replace each tensor by its sum over the ranks, in one flat message per dtype."""
     if count() == 1:
         return
-    for dtype in {t.dtype for t in tensors}:
+    for dtype in dict.fromkeys(t.dtype for t in tensors):  # in one order on every rank
         same = [t for t in tensors if t.dtype == dtype]
         flat = torch.cat([t.reshape(-1) for t in same])
         distributed.all_reduce(flat)

@@ -19,6 +19,7 @@ from gansaku.contract import (
     Prior,
     Remembers,
     Targets,
+    Term,
 )
 from gansaku.errors import RecipeError
 from gansaku.latents import Gaussian
@@ -57,10 +58,7 @@ class Recipe:
 
     def but(self, settings: Mapping[str, Any] | None = None, /, **fields: Any) -> Recipe:
         """The same recipe with some settings replaced: fields by name, or dotted paths: `but({"generator.lr": 1e-3})`."""
-        recipe = self
-        for path, value in {**(settings or {}), **fields}.items():
-            recipe = changed(recipe, path, value)
-        return recipe
+        return changed(self, {**(settings or {}), **fields})
 
     @property
     def players(self) -> dict[str, Player]:
@@ -90,17 +88,34 @@ def check(recipe: Recipe) -> None:
     require(recipe.micro is None or recipe.micro >= 1, "micro", f"{recipe.micro} is no number of samples")
     require(recipe.classes >= 0, "classes", f"{recipe.classes} is no number of classes")
     check_shapes(recipe)
+    check_growth(recipe)
     check_loss(recipe)
     check_cycle(recipe.players, recipe.cycle)
     for name, player in recipe.players.items():
         for i, weighted in enumerate(player.terms):
-            if getattr(weighted.term, "per_sample", False) and recipe.discriminator.network.ties_samples:
-                raise RecipeError(
-                    f"{name}.terms.{i}",
-                    f"{type(weighted.term).__name__} looks at the slope for each sample, which batch norm in the "
-                    "discriminator ties to the others; set discriminator.network.norm=none or spectral",
-                    "BATCH_NORM",
-                )
+            check_term(recipe, name, f"{name}.terms.{i}", weighted.term)
+
+
+def check_term(recipe: Recipe, player: str, where: str, term: Term) -> None:
+    """A term stands where it does something, and sees what it means to see."""
+    name, meant = type(term).__name__, term.players
+    require(not meant or player in meant, where, f"{name} does nothing for the {player}; it is for the {' and '.join(meant)}")
+    require(
+        not (term.per_sample and recipe.discriminator.network.ties_samples),
+        where,
+        f"{name} looks at the slope for each sample, which batch norm in the discriminator ties to the others; "
+        "set discriminator.network.norm=none or spectral",
+    )
+
+
+def check_growth(recipe: Recipe) -> None:
+    """Growing samples need networks that follow."""
+    if recipe.growth is None:
+        return
+    recipe.growth.check(recipe.shape)
+    for name, player in recipe.players.items():
+        network = type(player.network)
+        require(network.grows, "growth", f"{network.__name__} of the {name} cannot grow; set growth=none")
 
 
 def check_shapes(recipe: Recipe) -> None:

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor, nn
 
-from gansaku.contract import Draw, Rows
+from gansaku.contract import Draw, Phase, Rows
 from gansaku.recipe import Recipe
 
 BLOCK = 64  # samples are always made in full blocks of this many: another batch size would round differently
@@ -22,29 +22,41 @@ def sample(
     seed: int = 0,
     label: int | None = None,
     truncation: float | None = None,
+    phase: Phase | None = None,
 ) -> Tensor:
     """(len(which), C, *S) in [-1, 1], fp32 on the CPU: the samples with these numbers, in evaluation mode.
 
-    Labels go round the classes unless one is given. `truncation` is the largest |z| in standard deviations.
+    Sample i is of class i modulo the classes unless a label is given. `truncation` is the largest |z| in standard
+    deviations; `phase` is the generator's (the last one if None).
     """
-    made = {
-        block: generate(generator, recipe, latents(generator, recipe, seed, block, truncation), label)
-        for block in sorted({i // BLOCK for i in which})
-    }
+    made = {}
+    for block in sorted({i // BLOCK for i in which}):
+        z = latents(generator, recipe, seed, block, truncation)
+        numbers = torch.arange(block * BLOCK, (block + 1) * BLOCK, device=z.device)
+        labels = numbers % max(1, recipe.classes) if label is None else torch.full_like(numbers, label)
+        made[block] = generate(generator, z, labels, phase or recipe.phase(recipe.length))
     return torch.stack([made[i // BLOCK][i % BLOCK] for i in which])
 
 
 @torch.no_grad()
 def walk(
-    generator: nn.Module, recipe: Recipe, stops: int, seed: int = 0, label: int | None = None, truncation: float | None = None
+    generator: nn.Module,
+    recipe: Recipe,
+    stops: int,
+    seed: int = 0,
+    label: int | None = None,
+    truncation: float | None = None,
+    phase: Phase | None = None,
 ) -> Tensor:
-    """(stops * WALK, C, *S): the straight way in latent space from sample 0 to 1, 2, … and back to 0."""
+    """(stops * WALK, C, *S): the straight way in latent space from sample 0 to 1, 2, … and back to 0, of one class."""
     blocks = range(-(-stops // BLOCK))
     z = torch.cat([latents(generator, recipe, seed, block, truncation) for block in blocks])[:stops]
     share = torch.linspace(0, 1, WALK + 1, device=z.device, dtype=z.dtype)[:-1].view(1, -1, 1)
     path = torch.lerp(z[:, None], z.roll(-1, 0)[:, None], share).flatten(0, 1)
     padded = torch.cat([path, path[:1].expand(-len(path) % BLOCK, -1)])
-    return torch.cat([generate(generator, recipe, part, label) for part in torch.split(padded, BLOCK)])[: len(path)]
+    labels = torch.full((BLOCK,), label or 0, device=z.device)
+    phase = phase or recipe.phase(recipe.length)
+    return torch.cat([generate(generator, part, labels, phase) for part in torch.split(padded, BLOCK)])[: len(path)]
 
 
 def latents(generator: nn.Module, recipe: Recipe, seed: int, block: int, truncation: float | None = None) -> Tensor:
@@ -54,12 +66,11 @@ def latents(generator: nn.Module, recipe: Recipe, seed: int, block: int, truncat
     return z if truncation is None else recipe.latent.truncated(z, truncation)
 
 
-def generate(generator: nn.Module, recipe: Recipe, z: Tensor, label: int | None) -> Tensor:
+def generate(generator: nn.Module, z: Tensor, labels: Tensor, phase: Phase) -> Tensor:
     """(BLOCK, Z) -> (BLOCK, C, *S), fp32 on the CPU, with the network in evaluation mode and left as it was."""
-    labels = torch.arange(len(z), device=z.device) % max(1, recipe.classes)
     training = generator.training
     generator.eval()
-    made: Tensor = generator(z, labels if label is None else torch.full_like(labels, label), recipe.phase(recipe.length))
+    made: Tensor = generator(z, labels, phase)
     generator.train(training)
     return made.float().cpu().contiguous()
 

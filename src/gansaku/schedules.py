@@ -85,6 +85,13 @@ class Doubling(Growth):
         require(self.start >= 1, "start", f"{self.start} is no side length")
         require(self.stable >= 0 and self.fade >= 1, "fade", "a phase must have samples")
 
+    def check(self, shape: tuple[int, ...]) -> None:
+        smallest, side = min(shape[1:]), self.start
+        while side < smallest:
+            side *= 2
+        fits = side == smallest and all(s * self.start % smallest == 0 for s in shape[1:])
+        require(fits, "growth.start", f"doubling {self.start} does not reach {shape[1:]}")
+
     def at(self, seen: int, shape: tuple[int, ...], batch: int) -> tuple[tuple[int, ...], float, int]:
         space, smallest = shape[1:], min(shape[1:])
         side, seen = self.start, seen - self.stable

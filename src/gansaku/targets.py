@@ -5,6 +5,7 @@ from __future__ import annotations
 import torch
 
 from gansaku.contract import Target, Targets, Turn
+from gansaku.errors import RecipeError, nearest
 from gansaku.parts import part
 
 
@@ -44,5 +45,8 @@ class Noisy(Targets):
         one = turn.real.new_ones(len(turn.real), 1)
         real = (1 + self.noise * turn.draw.scalar("target/real")) * one
         for name in self.columns:
+            if name not in turn.columns:
+                known = nearest(name, list(turn.columns))
+                raise RecipeError("targets.columns", f"the data have no column {name!r}{known}", "COLUMN")
             real = real * turn.columns[name].to(one)[:, None]
         return Target(real, self.noise * turn.draw.scalar("target/fake") * one)

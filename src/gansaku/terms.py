@@ -10,6 +10,8 @@ from torch import Tensor
 from gansaku.contract import Term, Turn
 from gansaku.parts import part
 
+DISCRIMINATOR = ("discriminator",)
+
 
 def spread(per_sample: Tensor, like: Tensor) -> Tensor:
     """(N,) -> (N, 1, ..., 1) with as many axes as `like`, so that it broadcasts over any space."""
@@ -27,6 +29,7 @@ class GradientPenalty(Term):
     target: float = 1.0
 
     per_sample: ClassVar[bool] = True
+    players: ClassVar[tuple[str, ...]] = DISCRIMINATOR
 
     def __call__(self, turn: Turn) -> Tensor:
         mix = turn.draw.uniform("between")
@@ -40,6 +43,9 @@ class GradientPenalty(Term):
 class R1(Term):
     """½ |slope of D|² on real samples (Mescheder et al. 2018, arXiv:1801.04406, eq. 9); the weight is their γ."""
 
+    per_sample: ClassVar[bool] = True
+    players: ClassVar[tuple[str, ...]] = DISCRIMINATOR
+
     def __call__(self, turn: Turn) -> Tensor:
         _, gradient = turn.slope(turn.real)
         return 0.5 * gradient.flatten(1).square().sum(1)
@@ -49,8 +55,11 @@ class R1(Term):
 class R2(Term):
     """½ |slope of D|² on generated samples (Mescheder et al. 2018, arXiv:1801.04406, eq. 10)."""
 
+    per_sample: ClassVar[bool] = True
+    players: ClassVar[tuple[str, ...]] = DISCRIMINATOR
+
     def __call__(self, turn: Turn) -> Tensor:
-        _, gradient = turn.slope(turn.fake().detach())
+        _, gradient = turn.slope(turn.fake(), turn.piece.fake_labels)
         return 0.5 * gradient.flatten(1).square().sum(1)
 
 
@@ -62,6 +71,8 @@ class Drift(Term):
     """
 
     on: Literal["real", "both"] = "real"
+
+    players: ClassVar[tuple[str, ...]] = DISCRIMINATOR
 
     def __call__(self, turn: Turn) -> Tensor:
         drift = turn.logits("real").square().mean(1)

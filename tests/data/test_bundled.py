@@ -8,7 +8,8 @@ import sys
 import numpy as np
 import pytest
 
-from gansaku.data.bundled import avatars_file, beam, chairs, coarser
+from gansaku.data.bundled import avatars_file, chairs, coarser
+from gansaku.data.chair_parts import beam
 from gansaku.errors import UsageError
 
 

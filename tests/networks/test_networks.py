@@ -75,8 +75,10 @@ def test_different_latents_give_different_samples():
     assert torch.pdist(made.flatten(1)).min() > 0
 
 
-@pytest.mark.parametrize(("space", "base", "k"), [((32, 32), (4, 4), 3), ((96, 96), (6, 6), 4), ((28, 28), (7, 7), 2),
-                                                  ((80, 80), (5, 5), 4), ((64, 128), (4, 8), 4), ((16,) * 3, (4,) * 3, 2)])  # fmt: skip
+SIZES = [((32, 32), (4, 4), 3), ((96, 96), (6, 6), 4), ((28, 28), (7, 7), 2), ((80, 80), (5, 5), 4), ((64, 128), (4, 8), 4)]
+
+
+@pytest.mark.parametrize(("space", "base", "k"), [*SIZES, ((16, 16, 16), (4, 4, 4), 2)])
 def test_sizes_are_a_base_of_four_to_seven_times_a_power_of_two(space, base, k):
     assert doublings(space) == (base, k)
 

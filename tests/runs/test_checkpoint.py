@@ -5,10 +5,10 @@ import json
 import pytest
 import torch
 
+from gansaku.contract import Piece, Rows
+from gansaku.data.store import Facts
 from gansaku.errors import RunError
 from gansaku.recipes.registry import find
-from gansaku.data.store import Facts
-from gansaku.contract import Piece, Rows
 from gansaku.runs import checkpoint
 from gansaku.training.state import begin, tensors
 from gansaku.training.step import cycle

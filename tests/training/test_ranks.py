@@ -212,7 +212,6 @@ def test_add_up_replaces_each_tensor_by_its_sum_in_one_message(both):
         assert [t.flatten().tolist() for t in found["several"]] == [[3.0, 3.0], [4.0] * 6, [10.0]]
 
 
-@pytest.mark.xfail(strict=True, reason="ranks.add_up goes through a set of dtypes, whose order differs between processes")
 def test_add_up_sends_its_dtypes_in_an_order_that_all_ranks_share(monkeypatch):
     """Else one rank sums float32 while the other sums float64: gloo aborts, now and then."""
     sent = []

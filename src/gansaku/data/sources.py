@@ -93,8 +93,7 @@ def planned(source: str, size: int | None, max_bad: float) -> Plan:
         raise DataError(source, f"cannot be resized to {size}; a size is 1 or more", "DATA_SIZE")
     tally = Tally(source, max_bad)
     if source == "chairs":
-        maker = hashlib.sha256(Path(bundled.__file__).read_bytes()).hexdigest()
-        return Plan(source, source, [maker, CHAIRS], tally, partial(chairs, size or 32))
+        return Plan(source, source, [bundled.CHAIRS_VERSION, CHAIRS], tally, partial(chairs, size or 32))
     if source == "avatars":
         path = bundled.avatars_file()
         content = partial(arrays.content, path, size, tally, label="hair", test=1000)

@@ -68,6 +68,7 @@ class BatchNorm(_BatchNorm):
     def forward(self, x: Tensor) -> Tensor:
         if ranks.count() == 1 or not self.training:
             return super().forward(x)
+        given, x = x.dtype, x.to(self.weight.dtype)
         axes = [0, *range(2, x.ndim)]
         values = x.numel() // x.shape[1] * ranks.count()
         shape = (1, -1, *[1] * (x.ndim - 2))
@@ -76,7 +77,7 @@ class BatchNorm(_BatchNorm):
         variance = ranks.total(centred.square().sum(axes)) / values
         self._follow(mean.detach(), variance.detach() * values / max(1, values - 1))
         scale = (variance + self.eps).rsqrt() * self.weight
-        return centred * scale.view(shape) + self.bias.view(shape)
+        return (centred * scale.view(shape) + self.bias.view(shape)).to(given)
 
     @torch.no_grad()
     def _follow(self, mean: Tensor, variance: Tensor) -> None:

@@ -1,4 +1,5 @@
-"""Recipes by name. One file in this package, or a file of the user's own, adds a recipe: a function under `@recipe_function`."""
+"""Recipes by name. One file in this package, or a file of the user's own, adds a recipe: a function with
+`@recipe_function()` over it."""
 
 from __future__ import annotations
 
@@ -8,13 +9,15 @@ import inspect
 import pkgutil
 import re
 import sys
+import traceback
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
 from gansaku.data.store import Facts
-from gansaku.errors import RecipeError, UsageError, nearest
+from gansaku.errors import GansakuError, RecipeError, UsageError, nearest
+from gansaku.keys import key
 from gansaku.recipe import Recipe, from_toml
 
 RecipeFunction = Callable[[Facts], Recipe]
@@ -55,7 +58,11 @@ def recipe_function(
     """
 
     def register(function: RecipeFunction) -> RecipeFunction:
-        _recipes[function.__name__.replace("_", "-")] = Entry(function, status, shape)
+        name = function.__name__.replace("_", "-")
+        other = _recipes.get(name)
+        if other is not None and other.make.__module__ != function.__module__:
+            raise RecipeError(name, f"there is a recipe of this name in {other.make.__module__}; choose another", "RECIPE")
+        _recipes[name] = Entry(function, status, shape)
         return function
 
     return register
@@ -79,14 +86,13 @@ def find(name: str, facts: Facts) -> Recipe:
         load_parts()
         return from_toml(_text(Path(name)), name)
     if name.endswith(".py"):
-        before = set(_recipes)
-        use(Path(name))
-        new = [n for n in _recipes if n not in before]
-        if not new:
+        module = use(Path(name))
+        own = [n for n, entry in _recipes.items() if entry.make.__module__ == module]
+        if not own:
             raise RecipeError(
                 name, "holds no recipe; put @gansaku.recipe_function() over a function that returns one", "RECIPE"
             )
-        name = new[-1]
+        name = own[-1]
     known = recipes()
     if name not in known:
         raise RecipeError(name, f"is no recipe{nearest(name, list(known))}", "RECIPE")
@@ -101,17 +107,29 @@ def load_parts() -> None:
         _load_package(package)
 
 
-def use(path: Path) -> None:
-    """Run a Python file of the user's own: its parts and recipes are then known. Only ever on the user's word."""
+def use(path: Path) -> str:
+    """Run a Python file of the user's own: its parts and recipes are then known. Only ever on the user's word.
+
+    Returns the name of its module, which is the same whenever the same file is used again.
+    """
     if not path.is_file():
         raise UsageError(str(path), "is not there", "FILE")
-    name = f"gansaku_user_{path.stem}"
+    recipes()  # the built-in names first, so that a clash is found
+    name = f"gansaku_user_{path.stem}_{key(path.resolve()) % 16**6:06x}"
     spec = importlib.util.spec_from_file_location(name, path)
     if spec is None or spec.loader is None:
         raise UsageError(str(path), "is no Python file", "FILE")
     module = importlib.util.module_from_spec(spec)
     sys.modules[name] = module
-    spec.loader.exec_module(module)
+    try:
+        spec.loader.exec_module(module)
+    except GansakuError:
+        raise
+    except Exception as error:
+        line = next((f.lineno for f in reversed(traceback.extract_tb(error.__traceback__)) if f.filename == str(path)), None)
+        place = f"line {line}: " if line is not None else ""
+        raise UsageError(str(path), f"{place}{type(error).__name__}: {error}", "FILE") from error
+    return name
 
 
 def _load_package(name: str) -> None:

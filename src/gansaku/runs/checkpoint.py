@@ -19,7 +19,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 
 from gansaku import files
-from gansaku.errors import RunError
+from gansaku.errors import DiskError, RunError
 from gansaku.training.state import State, counts, restore, tensors
 
 VERSION = 1
@@ -31,7 +31,11 @@ def save(folder: Path, state: State) -> Path:
     path = folder / f"{state.seen:012d}"
     with files.replacing(path) as temporary:
         temporary.mkdir()
-        save_file({name: value.detach().cpu().contiguous() for name, value in tensors(state).items()}, temporary / TENSORS)
+        copies = {name: value.detach().cpu().contiguous().clone() for name, value in tensors(state).items()}
+        try:
+            save_file(copies, temporary / TENSORS)
+        except SafetensorError as error:  # it does not raise OSError when a disk is full
+            raise DiskError(str(path), f"cannot be written: {error}; free space or choose another place", "DISK") from error
         (temporary / NUMBERS).write_text(json.dumps(counts(state)))
         described = {name: describe(temporary / name) for name in (TENSORS, NUMBERS)}
         (temporary / MANIFEST).write_text(json.dumps({"version": VERSION, "files": described}, indent=1))

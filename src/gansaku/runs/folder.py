@@ -53,7 +53,7 @@ class Folder:
 
     def create(self, recipe_toml: str, about: dict[str, Any]) -> None:
         """Raises UsageError when the folder holds something that is not a run."""
-        if self.path.exists() and (not self.path.is_dir() or any(not hidden(p) for p in self.path.iterdir())):
+        if self.path.exists() and (not self.path.is_dir() or any(not ours(p) for p in self.path.iterdir())):
             raise UsageError(str(self.path), "holds other things than a run; name a new folder", "RUN_FOLDER")
         for place in (self.path, self.checkpoints, self.sheets):
             files.make_folder(place)
@@ -81,8 +81,9 @@ class Folder:
         return max(self.sheets.glob("*.png"), default=None)
 
 
-def hidden(path: Path) -> bool:
-    return path.name.startswith(".")
+def ours(path: Path) -> bool:
+    """Whether it may lie in a folder that becomes a run: hidden files, and what an interrupted start left."""
+    return path.name.startswith(".") or path.name in (RECIPE, CHECKPOINTS, SHEETS)
 
 
 def opened(path: str | Path) -> Folder:

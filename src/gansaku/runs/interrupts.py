@@ -38,7 +38,9 @@ def listening() -> Iterator[StopRequest]:
         for asked, handler in before.items():
             signal.signal(asked, handler)
 
-    before = {asked: signal.signal(asked, note) for asked in ASKING}
+    # One that is ignored stays ignored: `nohup` means it.
+    asked_here = [s for s in ASKING if signal.getsignal(s) not in (signal.SIG_IGN, None)]
+    before = {asked: signal.signal(asked, note) for asked in asked_here}
     try:
         yield request
     finally:

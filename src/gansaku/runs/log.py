@@ -89,7 +89,7 @@ def attempts(path: Path) -> int:
 def _read(path: Path, query: str, values: tuple[object, ...]) -> list[Any]:
     if not path.is_file():
         return []
-    connection = sqlite3.connect(f"file:{path}?mode=ro", uri=True, timeout=10)
+    connection = sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True, timeout=10)
     try:
         return connection.execute(query, values).fetchall()
     except sqlite3.Error as error:

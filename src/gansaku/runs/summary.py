@@ -16,8 +16,9 @@ def summarize(path: Path) -> dict[str, Any]:
     folder = opened(path)
     about, recipe = folder.read_about(), folder.read_recipe()
     checkpoints = sorted(p for p in folder.checkpoints.glob("*") if p.name.isdigit())
-    last = {name: points[-1][1] for name in log.names(folder.log) if (points := log.curve(folder.log, name))}
-    seen = max((points[-1][0] for name in last if (points := log.curve(folder.log, name))), default=0)
+    curves = {name: log.curve(folder.log, name) for name in log.names(folder.log)}
+    last = {name: points[-1] for name, points in curves.items() if points}
+    seen = max((at for at, _ in last.values()), default=0)
     sheet = folder.newest_sheet()
     return {
         "run": str(path),
@@ -28,7 +29,7 @@ def summarize(path: Path) -> dict[str, Any]:
         "passes": round(seen / about["data"]["count"], 2),
         "starts": log.attempts(folder.log),
         "parameters": parameters(checkpoints[-1] / "tensors.safetensors") if checkpoints else {},
-        "last": last,
+        "last": {name: value for name, (_, value) in last.items()},
         "events": [f"{at:,}: {kind}: {sentence}" for at, kind, sentence in log.events(folder.log)],
         "checkpoints": [p.name for p in checkpoints],
         "sheet": str(sheet) if sheet else None,

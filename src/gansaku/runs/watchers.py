@@ -14,7 +14,7 @@ from gansaku.render.sheet import png, sheet, tiles
 from gansaku.sampling import quantized, sample
 from gansaku.training.by_hand import shown_generator
 from gansaku.training.loop import Moments, Watcher, always, at, every
-from gansaku.training.state import State
+from gansaku.training.state import State, first_bad
 
 PASSES = (1 / 3, 1, 2, 3, 5, 10, 15, 20, 40, 60, 120, 160)
 """When article 4 looked at its samples: dense at first."""
@@ -70,8 +70,6 @@ def recording(recipe: Recipe, seen: int, report: Report, clock: Callable[[], flo
 
     def note(state: State, signals: Signals) -> None:
         means, now = averages.read(), clock()
-        if not means:
-            return  # the end fell on a tick
         means["samples_per_second"] = (state.seen - last["seen"]) / max(1e-9, now - last["time"])
         last.update(time=now, seen=state.seen)
         report(state.seen, means)
@@ -84,8 +82,14 @@ def check_finite(seen: int, means: Mapping[str, float]) -> None:
     """Raises Stopped when a number is infinite or not a number."""
     wrong = [name for name, value in means.items() if not abs(value) < float("inf")]
     if wrong:
-        sentence = f"is not finite by sample {seen:,}; the last checkpoint is from before; try a lower learning rate"
-        raise Stopped(wrong[0], sentence, "NON_FINITE")
+        raise Stopped(wrong[0], f"is not finite by sample {seen:,}; try a lower learning rate", "NON_FINITE")
+
+
+def check_sound(state: State) -> None:
+    """Raises Stopped when a weight, average, moment or memory is not finite: nothing after it may be saved."""
+    wrong = first_bad(state)
+    if wrong is not None:
+        raise Stopped(wrong, f"is not finite by sample {state.seen:,}; try a lower learning rate", "NON_FINITE")
 
 
 def drawing(recipe: Recipe, moments: list[int], write: Callable[[int, bytes], None]) -> Watcher:
@@ -99,7 +103,8 @@ def drawing(recipe: Recipe, moments: list[int], write: Callable[[int, bytes], No
 
 def sheet_png(recipe: Recipe, state: State) -> bytes:
     """The sheet of a state, as PNG with its origin in the text chunks."""
-    samples = quantized(sample(shown_generator(state), recipe, range(SHEET), SHEET_SEED)).numpy()
+    phase = recipe.phase(state.seen)
+    samples = quantized(sample(shown_generator(state), recipe, range(SHEET), SHEET_SEED, phase=phase)).numpy()
     notes = {"Software": "Gansaku", "Recipe": recipe.name, "Samples seen": str(state.seen), "Seed": str(SHEET_SEED)}
     return png(sheet(tiles(samples), columns=8), notes)
 

@@ -6,11 +6,12 @@ import torch
 from torch import Tensor
 
 from gansaku.contract import Piece, Rows
+from gansaku.data.batches import shrink
 from gansaku.errors import RecipeError
 from gansaku.recipe import Recipe
 from gansaku.sampling import sample
 from gansaku.training.state import State, begin
-from gansaku.training.step import by_batch, follow_all, play_batch, start_cycle
+from gansaku.training.step import averaged, by_batch, follow_all, play_batch, start_cycle
 
 
 class Trainer:
@@ -23,7 +24,7 @@ class Trainer:
     def __init__(self, recipe: Recipe, device: str | torch.device = "cpu"):
         self.recipe, self.state = recipe, begin(recipe, device)
         self._waiting = by_batch(recipe.cycle)
-        self._before = 0
+        self._before, self._phase = 0, recipe.phase(0)
 
     @property
     def generator(self) -> torch.nn.Module:
@@ -38,19 +39,23 @@ class Trainer:
             raise RecipeError("train_on_batch", f"got samples {tuple(real.shape)}; the recipe takes {expected}", "SHAPE")
         if len(self._waiting) == len(by_batch(recipe.cycle)):
             self._before = state.seen
-        phase = start_cycle(state, recipe)
-        real = real.to(state.device)
+            self._phase = start_cycle(state, recipe)
+        if labels is None and recipe.classes:
+            raise RecipeError("train_on_batch", f"the recipe has {recipe.classes} classes; give labels (N,)", "LABELS")
+        real = shrink(real.to(state.device), self._phase.size)
         labels = torch.zeros(len(real), dtype=torch.long) if labels is None else labels
         piece = Piece(Rows(0, len(real), len(real)), real, labels.to(state.device), {})
-        signals = play_batch(state, recipe, phase, self._waiting.pop(0), [piece])
+        with torch.random.fork_rng(devices=[]):  # the script's own random numbers are its own
+            signals = averaged(play_batch(state, recipe, self._phase, self._waiting.pop(0), [piece]))
         if not self._waiting:
             follow_all(state, recipe, self._before)
             self._waiting = by_batch(recipe.cycle)
-        return {name: value.item() for name, value in signals.items()}
+        values = torch.stack(list(signals.values())).tolist()
+        return dict(zip(signals, values, strict=True))
 
     def sample(self, n: int, seed: int = 0) -> Tensor:
         """n samples (n, C, *S) in [-1, 1]; sample i depends on the weights, the seed and i alone."""
-        return sample(self.generator, self.recipe, range(n), seed)
+        return sample(self.generator, self.recipe, range(n), seed, phase=self.recipe.phase(self.state.seen))
 
 
 def shown_generator(state: State) -> torch.nn.Module:

@@ -8,6 +8,7 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.nn.utils.parametrizations import _SpectralNorm
 
 from gansaku.contract import Memory
 from gansaku.errors import RecipeError
@@ -28,6 +29,7 @@ class State:
     seen: int = 0  # real samples
     turns: int = 0
     moves: dict[str, int] = field(default_factory=dict)  # optimizer steps of each player
+    trained: dict[str, list[nn.Parameter]] = field(default_factory=dict)  # what each player's optimizer may change
 
     @property
     def device(self) -> torch.device:
@@ -38,11 +40,14 @@ def begin(recipe: Recipe, device: str | torch.device = "cpu", dtype: torch.dtype
     """The state before the first cycle. The weights depend on the recipe and its seed alone."""
     nets = {}
     for name, player in recipe.players.items():
-        torch.manual_seed(key(recipe.seed, "weights", name))
-        net = player.network.build().to(device, dtype)
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(key(recipe.seed, "weights", name))
+            net = player.network.build().to(device, dtype)
         nets[name] = arrange(net, recipe) if recipe.fast == "all" else net
+    trained = {name: [p for p in net.parameters() if p.requires_grad] for name, net in nets.items()}
     ema = {name: copied(nets[name]) for name, player in recipe.players.items() if player.ema is not None}
-    state = State(nets, {}, ema, start_memory(recipe, device), recipe.phase(0).size, moves=dict.fromkeys(nets, 0))
+    memory, size = start_memory(recipe, device), recipe.phase(0).size
+    state = State(nets, {}, ema, memory, size, moves=dict.fromkeys(nets, 0), trained=trained)
     renew_optimizers(state, recipe)
     return state
 
@@ -62,7 +67,7 @@ def renew_optimizers(state: State, recipe: Recipe) -> None:
     """Fresh optimizers: at the start, and where the network grows."""
     fused = recipe.fast == "all"
     for name, player in recipe.players.items():
-        state.optimizers[name] = player.optimizer.build(state.nets[name].parameters(), player.lr, fused)
+        state.optimizers[name] = player.optimizer.build(state.trained[name], player.lr, fused)
 
 
 def start_memory(recipe: Recipe, device: str | torch.device) -> Memory:
@@ -77,6 +82,13 @@ def start_memory(recipe: Recipe, device: str | torch.device) -> Memory:
     return memory
 
 
+def first_bad(state: State) -> str | None:
+    """The name of the first tensor of the state that is not finite; None if all are."""
+    floating = {name: value for name, value in tensors(state).items() if value.is_floating_point()}
+    finite = torch.stack([value.isfinite().all().to(state.device) for value in floating.values()]).tolist()
+    return next((name for name, good in zip(floating, finite, strict=True) if not good), None)
+
+
 @torch.no_grad()
 def follow(average: nn.Module, net: nn.Module, keep: float) -> None:
     """average ← keep · average + (1 - keep) · net, batch norm statistics included; counts are copied."""
@@ -85,6 +97,19 @@ def follow(average: nn.Module, net: nn.Module, keep: float) -> None:
     torch._foreach_lerp_([mine[n] for n in floating], [theirs[n] for n in floating], 1 - keep)
     for name in mine.keys() - set(floating):
         mine[name].copy_(theirs[name])
+    for module in average.modules():
+        renew_spectrum(module)
+
+
+def renew_spectrum(module: nn.Module) -> None:
+    """Turn the singular vectors of spectral norm, where a module has it, to the weight as it is now, at unit length.
+
+    An average of unit vectors is none, and the averaged weight would be divided by too little.
+    """
+    for parametrized in getattr(module, "parametrizations", {}).values():
+        for how in parametrized:
+            if isinstance(how, _SpectralNorm):
+                how._power_method(how._reshape_weight_to_matrix(parametrized.original), 1)
 
 
 def tensors(state: State) -> dict[str, Tensor]:
@@ -96,8 +121,10 @@ def tensors(state: State) -> dict[str, Tensor]:
     for player, optimizer in state.optimizers.items():
         for name, parameter in state.nets[player].named_parameters():
             for slot, value in optimizer.state.get(parameter, {}).items():
-                if isinstance(value, Tensor):
-                    found[f"optimizer/{player}/{name}/{slot}"] = value
+                if not isinstance(value, Tensor):
+                    sentence = f"keeps {slot!r}, which is no tensor, so a run could not continue exactly"
+                    raise RecipeError(f"{player}.optimizer", sentence, "OPTIMIZER")
+                found[f"optimizer/{player}/{name}/{slot}"] = value
     return found
 
 
@@ -133,7 +160,8 @@ def restore_slots(optimizer: torch.optim.Optimizer, parameter: nn.Parameter, sto
         if value.shape == parameter.shape:
             mine[slot] = torch.empty_like(parameter, requires_grad=False).copy_(value)
         else:
-            mine[slot] = value.to(parameter.device) if optimizer.defaults.get("fused") else value
+            on_device = slot != "step" or optimizer.defaults.get("fused")  # torch keeps a plain step count on the CPU
+            mine[slot] = value.to(parameter.device) if on_device else value
 
 
 def slots(stored: dict[str, Tensor], prefix: str) -> dict[str, Tensor]:

@@ -9,6 +9,7 @@ from torch import Tensor
 
 from gansaku import ranks
 from gansaku.contract import Draw, Fakes, Move, Phase, Piece, Player, Signals, Turn, Verdict
+from gansaku.errors import RecipeError, nearest
 from gansaku.keys import key
 from gansaku.parts import part_name
 from gansaku.recipe import Recipe
@@ -20,12 +21,21 @@ Data = Callable[[int, Phase], list[Piece]]
 
 def cycle(state: State, recipe: Recipe, data: Data) -> Signals:
     """All the moves of the method once. Returns the signals' means over the global batch, left on the device."""
-    before, signals = state.seen, Signals()
+    before, played = state.seen, list[Signals]()
     phase = start_cycle(state, recipe)
     for moves in by_batch(recipe.cycle):
-        signals |= play_batch(state, recipe, phase, moves, data(state.seen, phase))
+        played += play_batch(state, recipe, phase, moves, data(state.seen, phase))
     follow_all(state, recipe, before)
-    return signals
+    return averaged(played)
+
+
+def averaged(played: list[Signals]) -> Signals:
+    """The signals of some moves; a name that several of them gave is their mean."""
+    found: dict[str, list[Tensor]] = {}
+    for signals in played:
+        for name, value in signals.items():
+            found.setdefault(name, []).append(value)
+    return {name: values[0] if len(values) == 1 else torch.stack(values).mean() for name, values in found.items()}
 
 
 def by_batch(moves: tuple[Move, ...]) -> list[tuple[Move, ...]]:
@@ -43,16 +53,16 @@ def start_cycle(state: State, recipe: Recipe) -> Phase:
     return phase
 
 
-def play_batch(state: State, recipe: Recipe, phase: Phase, moves: tuple[Move, ...], pieces: list[Piece]) -> Signals:
-    """The moves that share one batch of real samples."""
-    signals: Signals = {}
+def play_batch(state: State, recipe: Recipe, phase: Phase, moves: tuple[Move, ...], pieces: list[Piece]) -> list[Signals]:
+    """The moves that share one batch of real samples, with the signals of each."""
+    played = []
     state.seen += phase.batch
     for i, move in enumerate(moves):
         if move.fake == "new":
             for piece in pieces:
                 deal(state, recipe, phase, piece, graph=generator_reuses(moves[i:]))
-        signals |= play(state, recipe, phase, move, pieces)
-    return signals
+        played.append(play(state, recipe, phase, move, pieces))
+    return played
 
 
 def follow_all(state: State, recipe: Recipe, before: int) -> None:
@@ -71,8 +81,8 @@ def play(state: State, recipe: Recipe, phase: Phase, move: Move, pieces: list[Pi
     """
     player, moves = recipe.players[move.player], state.moves
     torch.manual_seed(key(recipe.seed, state.turns))  # what a network draws by itself, as dropout does
-    for name, net in state.nets.items():
-        net.requires_grad_(name == move.player)  # nobody would use the other players' weight gradients
+    for name in state.nets:
+        thaw(state, name, name == move.player)  # nobody would use the other players' weight gradients
     turns, means = [], Signals()
     for piece in pieces:
         turn = Turn(
@@ -80,10 +90,12 @@ def play(state: State, recipe: Recipe, phase: Phase, move: Move, pieces: list[Pi
             Draw(recipe.seed, state.turns, piece.rows, piece.real),
         )  # fmt: skip
         with autocast(recipe, piece.real):
-            losses = recipe.method.losses(turn) | due(player, turn)
-            signals = recipe.method.signals(turn)
+            losses = joined(recipe.method.losses(turn), due(player, turn))
+            numbers = joined(losses, recipe.method.signals(turn))
+        for name, value in numbers.items():
+            check_shape(f"{move.player}/{name}", value, piece)
         torch.stack([loss.sum() for loss in losses.values()]).sum().div(piece.rows.total).backward()  # type: ignore[no-untyped-call]
-        for name, value in (losses | signals).items():
+        for name, value in numbers.items():
             mean = value.detach().sum() / piece.rows.total
             means[name] = means[name] + mean if name in means else mean
         piece.earlier |= {which: detached(verdict) for which, verdict in turn.verdicts.items()}
@@ -109,6 +121,9 @@ def update(state: State, recipe: Recipe, move: Move, player: Player, means: Sign
     if move.gate is None:
         optimizer.step()
     else:
+        if move.gate.signal not in means:
+            known = nearest(move.gate.signal, list(means))
+            raise RecipeError("gate.signal", f"there is no signal {move.gate.signal!r}{known}", "SIGNAL")
         step_unless(optimizer, means[move.gate.signal] >= move.gate.below)
     optimizer.zero_grad(set_to_none=True)
     if player.clip is not None:
@@ -136,11 +151,11 @@ def deal(state: State, recipe: Recipe, phase: Phase, piece: Piece, graph: bool) 
 
     def make(i: int, want_graph: bool) -> Tensor:
         z = recipe.latent.sample(draw, f"latent{i}")
-        moving = next(net.parameters()).requires_grad
-        net.requires_grad_(want_graph)
+        moving = state.trained["generator"][0].requires_grad
+        thaw(state, "generator", want_graph)
         with torch.set_grad_enabled(want_graph), autocast(recipe, piece.real):
             fakes: Tensor = net(z, labels, phase).to(piece.real.dtype)
-        net.requires_grad_(moving)
+        thaw(state, "generator", moving)
         return fakes
 
     piece.fakes, piece.fake_labels = Fakes(make, graph), labels
@@ -161,12 +176,33 @@ def generator_reuses(moves: tuple[Move, ...]) -> bool:
 def due(player: Player, turn: Turn) -> Signals:
     """The player's terms whose turn it is, weighted; lazy ones times the number of moves between."""
     losses: Signals = {}
+    names = [part_name(weighted.term) for weighted in player.terms]
     for i, weighted in enumerate(player.terms):
         if turn.index % weighted.every == 0:
-            name = part_name(weighted.term)
-            weight = weighted.weight * weighted.every
-            losses[name if name not in losses else f"{name}_{i}"] = weight * weighted.term(turn)
+            name = names[i] if names.count(names[i]) == 1 else f"{names[i]}_{i}"
+            losses[name] = weighted.weight * weighted.every * weighted.term(turn)
     return losses
+
+
+def joined(a: Signals, b: Signals) -> Signals:
+    """Both. Raises RecipeError when a name is in both: one would silently replace the other."""
+    both = sorted(a.keys() & b.keys())
+    if both:
+        raise RecipeError("method", f"{both[0]!r} is the name of two losses or signals; rename one", "NAME")
+    return a | b
+
+
+def check_shape(name: str, value: Tensor, piece: Piece) -> None:
+    """Raises RecipeError unless there is one number per sample: a mean would be divided by the batch once more."""
+    if value.shape != (len(piece.real),):
+        wanted = f"one number per sample, ({len(piece.real)},), is needed"
+        raise RecipeError(name, f"gave {tuple(value.shape)}; {wanted}", "SHAPE")
+
+
+def thaw(state: State, player: str, moving: bool) -> None:
+    """Let gradients reach the weights that the player's optimizer changes, or no longer."""
+    for parameter in state.trained[player]:
+        parameter.requires_grad_(moving)
 
 
 def autocast(recipe: Recipe, like: Tensor) -> torch.autocast:

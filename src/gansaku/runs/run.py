@@ -1,0 +1,60 @@
+"""A trained or half-trained run, as Python code holds it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from torch import Tensor, nn
+
+from gansaku.errors import RunError
+from gansaku.recipe import Recipe, from_toml
+from gansaku.recipes import registry
+from gansaku.runs import checkpoint, log
+from gansaku.runs.folder import Folder
+from gansaku.sampling import sample
+from gansaku.training.by_hand import shown_generator
+from gansaku.training.state import State, begin
+
+
+@dataclass(frozen=True)
+class Run:
+    """A trained or half-trained run."""
+
+    folder: Folder
+    recipe: Recipe
+
+    @property
+    def path(self) -> Path:
+        return self.folder.path
+
+    def state(self) -> State:
+        """The state of the newest checkpoint, read from the disk, on the CPU."""
+        state = begin(self.recipe)
+        newest = checkpoint.found(self.folder.checkpoints)
+        if not newest:
+            raise RunError(str(self.path), "has no checkpoint yet; train it first", "CKPT_NONE")
+        checkpoint.load(newest[-1], state)
+        return state
+
+    def generator(self) -> nn.Module:
+        """The newest checkpoint's generator whose samples to show: the weight average where the recipe has one."""
+        return shown_generator(self.state()).eval()
+
+    def curve(self, name: str) -> list[tuple[int, float]]:
+        """(samples seen, value) of one logged number."""
+        return log.curve(self.folder.log, name)
+
+    def sample(self, n: int = 64, seed: int = 0) -> Tensor:
+        """n samples (n, C, *S) in [-1, 1]; sample i depends on the checkpoint, the seed and i alone."""
+        state = self.state()
+        return sample(shown_generator(state), self.recipe, range(n), seed, phase=self.recipe.phase(state.seen))
+
+    def _repr_png_(self) -> bytes | None:
+        newest = self.folder.newest_sheet()
+        return newest.read_bytes() if newest else None
+
+
+def stored_recipe(folder: Folder) -> Recipe:
+    registry.load_parts()
+    return from_toml(folder.recipe.read_text(), str(folder.recipe))
