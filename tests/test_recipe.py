@@ -177,7 +177,7 @@ def my_own(facts):
 def test_a_users_file_is_found_again_and_its_mistakes_are_named_by_line(tmp_path):
     again = tmp_path / "again.py"
     again.write_text(USERS_FILE.replace("Doubled", "Tripled").replace("my_own", "my_other"))
-    assert find(str(again), PICTURES) == find(str(again), PICTURES)
+    assert [find(str(again), PICTURES).name for _ in range(2)] == ["my-other"] * 2
     wrong = tmp_path / "wrong.py"
     wrong.write_text("import gansaku\n\ngansaku.nothing\n")
     with pytest.raises(UsageError, match=r"wrong\.py: line 3: AttributeError: module 'gansaku' has no name 'nothing'"):
