@@ -16,6 +16,8 @@ from gansaku import hardware
 from .measure import Row, clock_for
 from .rows import Plan, all_rows
 
+STDOUT = Path("-")
+
 
 def main() -> None:
     asked = arguments()
@@ -28,9 +30,15 @@ def main() -> None:
     for row in all_rows(plan, asked.only):
         print(line(row), flush=True)
         rows.append(row.as_json())
-    about["load after"] = load()
-    if asked.json:
-        asked.json.write_text(json.dumps({"machine": about, "rounds": plan.rounds, "rows": rows}, indent=1) + "\n")
+        about["load after"] = load()
+        if asked.json not in (None, STDOUT):  # after each row: what was measured is not lost
+            asked.json.write_text(as_json(about, plan, rows))
+    if asked.json == STDOUT:
+        print(as_json(about, plan, rows), end="")
+
+
+def as_json(about: dict[str, Any], plan: Plan, rows: list[dict[str, Any]]) -> str:
+    return json.dumps({"machine": about, "rounds": plan.rounds, "steps": plan.steps, "rows": rows}, indent=1) + "\n"
 
 
 def arguments() -> argparse.Namespace:
@@ -40,7 +48,7 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--rounds", type=int, default=7)
     parser.add_argument("--steps", type=int, help="of the plain side in a round (ours: twice as many)")
     parser.add_argument("--only", default="", metavar="NAME", help="dcgan, wgan-gp, 3d-gan, auto or feeding")
-    parser.add_argument("--json", type=Path, metavar="FILE")
+    parser.add_argument("--json", type=Path, nargs="?", const=STDOUT, metavar="FILE", help="also as JSON, here or in a file")
     return parser.parse_args()
 
 
@@ -68,4 +76,5 @@ def line(row: Row) -> str:
     return f"{row.work:34} {speeds} {row.ratio:5.2f}× {row.spread:6.0%} {target:>7}  {row.against}"
 
 
-main()
+if __name__ == "__main__":
+    main()
