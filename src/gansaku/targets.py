@@ -32,7 +32,7 @@ class Soft(Targets):
 
 @part
 class Noisy(Targets):
-    """1 + u and 0 + u' with u, u' ~ U(0, noise), one number each for the whole batch; the real one times `columns`.
+    """1 + u and 0 + u' with u, u' ~ U(0, noise), one number each for a batch and all moves on it; the real one times `columns`.
 
     With columns (flags of the dataset), a sample flagged 0 has the target 0: it trains the discriminator away from it
     and the generator towards 0 as well, as in the dog-picture competition's code.
@@ -43,10 +43,11 @@ class Noisy(Targets):
 
     def __call__(self, turn: Turn) -> Target:
         one = turn.real.new_ones(len(turn.real), 1)
-        real = (1 + self.noise * turn.draw.scalar("target/real")) * one
+        draw = turn.draw._replace(turn=turn.seen)  # drawn once a batch, whoever moves on it
+        real = (1 + self.noise * draw.scalar("target/real")) * one
         for name in self.columns:
             if name not in turn.columns:
                 known = nearest(name, list(turn.columns))
                 raise RecipeError("targets.columns", f"the data have no column {name!r}{known}", "COLUMN")
             real = real * turn.columns[name].to(one)[:, None]
-        return Target(real, self.noise * turn.draw.scalar("target/fake") * one)
+        return Target(real, self.noise * draw.scalar("target/fake") * one)

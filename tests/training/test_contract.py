@@ -258,13 +258,6 @@ def test_an_optimizer_that_counts_in_python_numbers_is_an_error():
         copies(state)
 
 
-# Holes that are open: each test is what should hold. A fix turns its mark red; then the mark goes.
-
-
-def hole(reason: str) -> pytest.MarkDecorator:
-    return pytest.mark.xfail(strict=True, reason=reason)
-
-
 @part
 class DogsWithSignals(MODULES["dogs"].TinyDogs):
     """The same training, with the signals that an Adversarial gives."""
@@ -273,14 +266,12 @@ class DogsWithSignals(MODULES["dogs"].TinyDogs):
         return Adversarial.signals(self, turn)
 
 
-@hole("signals that judge the real samples anew enter piece.earlier, which the next move's loss reads")
 def test_signals_do_not_change_what_is_trained():
     recipe = MODULES["dogs"].recipe()
     other = recipe.but(method=DogsWithSignals())
     assert_same_bits(copies(cycles(begin(other), other, 2)), copies(cycles(begin(recipe), recipe, 2)))
 
 
-@hole("Noisy draws by turn; article 3 draws `labels` once a batch and keeps them for both G steps (requirement 3-07)")
 def test_noisy_targets_are_drawn_once_a_batch():
     recipe = MODULES["dogs"].recipe()
     piece = data(recipe)(0, recipe.phase(0))[0]
@@ -300,7 +291,6 @@ class LateMemory(Adversarial):
         return {**memory, "late": torch.ones(())}
 
 
-@hole("restore knows the names that memory() announced alone: what came later is gone after a continuation")
 def test_what_was_not_announced_cannot_be_remembered():
     recipe = MODULES["lazy_r1"].recipe().but(method=LateMemory())
     with pytest.raises(RecipeError, match="late"):

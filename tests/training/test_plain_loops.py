@@ -257,9 +257,9 @@ def test_twenty_seven_logits_are_added_up_and_the_mean_is_over_samples(shape):
     ours.assert_equals_the_loop()
 
 
-def noisy(turn, columns):
-    """(N, 1): article 3's target for real samples."""
-    return ((1 + 0.1 * uniform(turn, "target/real")) * (columns["classes"] * columns["aspect"]).double())[:, None]
+def noisy(seen, columns):
+    """(N, 1): article 3's target for real samples, drawn once a batch."""
+    return ((1 + 0.1 * uniform(seen, "target/real")) * (columns["classes"] * columns["aspect"]).double())[:, None]
 
 
 def test_the_dogs_loop_with_two_generator_steps(shape):
@@ -269,11 +269,11 @@ def test_the_dogs_loop_with_two_generator_steps(shape):
     g_step, d_step = SGD(g_weights, 1e-2), SGD(d_weights, 1e-2)
     for i in range(ours.cycles):
         real, _, columns = ours.toys(8 * i, 0, BATCH)
-        t, on_real, on_fake = noisy(3 * i, columns), d(real), d(g(latent(3 * i)).detach())
+        t, on_real, on_fake = noisy(8 * (i + 1), columns), d(real), d(g(latent(3 * i)).detach())
         step(d_step, (((on_real - on_fake.mean() - t) ** 2).mean() + ((on_fake - on_real.mean() + t) ** 2).mean()) / 2)
         on_real = on_real.detach()
         for turn in (3 * i + 1, 3 * i + 2):
-            t, on_fake = noisy(turn, columns), d(g(latent(turn)))
+            t, on_fake = noisy(8 * (i + 1), columns), d(g(latent(turn)))
             step(g_step, (((on_real - on_fake.mean() + t) ** 2).mean() + ((on_fake - on_real.mean() - t) ** 2).mean()) / 2)
     ours.assert_equals_the_loop()
 
@@ -289,9 +289,9 @@ def test_noisy_targets_times_two_columns(shape):
 
     for i in range(ours.cycles):
         real, _, columns = ours.toys(8 * i, 0, BATCH)
-        off = 0.1 * uniform(2 * i, "target/fake")
-        step(d_step, entropy(d(real), noisy(2 * i, columns)) + entropy(d(g(latent(2 * i)).detach()), off))
-        step(g_step, entropy(d(g(latent(2 * i + 1))), noisy(2 * i + 1, columns)))
+        off = 0.1 * uniform(8 * (i + 1), "target/fake")
+        step(d_step, entropy(d(real), noisy(8 * (i + 1), columns)) + entropy(d(g(latent(2 * i)).detach()), off))
+        step(g_step, entropy(d(g(latent(2 * i + 1))), noisy(8 * (i + 1), columns)))
     ours.assert_equals_the_loop()
 
 

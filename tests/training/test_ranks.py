@@ -163,14 +163,7 @@ def test_both_ranks_end_with_the_same_bits(both, case):
     assert [n for n, value in first["signals"].items() if not torch.equal(value, second["signals"][n])] == []
 
 
-OF_MY_ROWS = pytest.mark.xfail(
-    strict=True, reason="Adversarial.signals takes the other kind's mean over my rows alone: real_probability, fake_probability"
-)
-
-
-@pytest.mark.parametrize(
-    "case", [pytest.param(case, marks=OF_MY_ROWS) if case.startswith(("dogs", "relativistic")) else case for case in CASES]
-)
+@pytest.mark.parametrize("case", CASES)
 def test_signals_are_means_over_the_global_batch(both, alone, case):
     for found in both:
         theirs, mine = found["trained"][case]["signals"], alone[case]["signals"]

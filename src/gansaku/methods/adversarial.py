@@ -62,6 +62,8 @@ class Adversarial(Method):
         """
         loss = turn.recipe.loss
         assert loss is not None
+        if turn.player not in ("generator", "discriminator"):
+            return {}
         with torch.no_grad():
             fake = turn.logits("fake").mean(1)
             if turn.player == "generator" and not loss.reads_real:
@@ -71,8 +73,8 @@ class Adversarial(Method):
             if loss.reading == "relative":
                 right = (real > fake).to(real)
                 signals |= {
-                    "real_probability": (real - fake.mean()).sigmoid(),
-                    "fake_probability": (fake - real.mean()).sigmoid(),
+                    "real_probability": (real - ranks.gather(fake).mean()).sigmoid(),
+                    "fake_probability": (fake - ranks.gather(real).mean()).sigmoid(),
                 }
             else:
                 right = 0.5 * ((real > loss.boundary).to(real) + (fake <= loss.boundary).to(real))

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 import torch
 from torch import Tensor
 
@@ -31,8 +33,13 @@ class Trainer:
         """The generator whose samples to show: the weight average where the recipe has one."""
         return shown_generator(self.state)
 
-    def train_on_batch(self, real: Tensor, labels: Tensor | None = None) -> dict[str, float]:
-        """Train on real (N, C, *S) in [-1, 1] with labels (N,). N is the recipe's batch. Returns the signals' means."""
+    def train_on_batch(
+        self, real: Tensor, labels: Tensor | None = None, columns: Mapping[str, Tensor] | None = None
+    ) -> dict[str, float]:
+        """Train on real (N, C, *S) in [-1, 1] with labels and columns (N,). N is the recipe's batch.
+
+        Returns the signals' means.
+        """
         recipe, state = self.recipe, self.state
         expected = (recipe.phase(state.seen).batch, *recipe.shape)
         if tuple(real.shape) != expected:
@@ -44,9 +51,9 @@ class Trainer:
             raise RecipeError("train_on_batch", f"the recipe has {recipe.classes} classes; give labels (N,)", "LABELS")
         real = shrink(real.to(state.device), self._phase.size)
         labels = torch.zeros(len(real), dtype=torch.long) if labels is None else labels
-        piece = Piece(Rows(0, len(real), len(real)), real, labels.to(state.device), {})
+        pieces = split(real, labels.to(state.device), columns or {}, self._phase.micro)
         with torch.random.fork_rng(devices=[]):  # the script's own random numbers are its own
-            signals = averaged(play_batch(state, recipe, self._phase, self._waiting.pop(0), [piece]))
+            signals = averaged(play_batch(state, recipe, self._phase, self._waiting.pop(0), pieces))
         if not self._waiting:
             follow_all(state, recipe, self._before)
             self._waiting = by_batch(recipe.cycle)
@@ -56,6 +63,20 @@ class Trainer:
     def sample(self, n: int, seed: int = 0) -> Tensor:
         """n samples (n, C, *S) in [-1, 1]; sample i depends on the weights, the seed and i alone."""
         return sample(self.generator, self.recipe, range(n), seed, phase=self.recipe.phase(self.state.seen))
+
+
+def split(real: Tensor, labels: Tensor, columns: Mapping[str, Tensor], micro: int) -> list[Piece]:
+    """A whole batch as pieces of `micro` samples."""
+    ends = [(start, min(start + micro, len(real))) for start in range(0, len(real), micro)]
+    return [
+        Piece(
+            Rows(start, stop, len(real)),
+            real[start:stop],
+            labels[start:stop],
+            {name: column[start:stop].to(real.device) for name, column in columns.items()},
+        )
+        for start, stop in ends
+    ]
 
 
 def shown_generator(state: State) -> torch.nn.Module:

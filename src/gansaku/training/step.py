@@ -80,7 +80,7 @@ def play(state: State, recipe: Recipe, phase: Phase, move: Move, pieces: list[Pi
     global batch, whatever the number of ranks and micro-batches it is split into.
     """
     player, moves = recipe.players[move.player], state.moves
-    torch.manual_seed(key(recipe.seed, state.turns))  # what a network draws by itself, as dropout does
+    reseed(state.device, key(recipe.seed, state.turns))  # what a network draws by itself, as dropout does
     for name in state.nets:
         thaw(state, name, name == move.player)  # nobody would use the other players' weight gradients
     turns, means = [], Signals()
@@ -91,6 +91,7 @@ def play(state: State, recipe: Recipe, phase: Phase, move: Move, pieces: list[Pi
         )  # fmt: skip
         with autocast(recipe, piece.real):
             losses = joined(recipe.method.losses(turn), due(player, turn))
+            judged = dict(turn.verdicts)  # what the losses saw; signals may look at more
             numbers = joined(losses, recipe.method.signals(turn))
         for name, value in numbers.items():
             check_shape(f"{move.player}/{name}", value, piece)
@@ -98,14 +99,19 @@ def play(state: State, recipe: Recipe, phase: Phase, move: Move, pieces: list[Pi
         for name, value in numbers.items():
             mean = value.detach().sum() / piece.rows.total
             means[name] = means[name] + mean if name in means else mean
-        piece.earlier |= {which: detached(verdict) for which, verdict in turn.verdicts.items()}
+        piece.earlier |= {which: detached(verdict) for which, verdict in judged.items()}
         turns.append(turn)
     update(state, recipe, move, player, means)
     if move.player == "generator":
         for piece in pieces:
             piece.fakes.release()
     for remembering in recipe.remembering():
-        state.memory = remembering.remember(state.memory, turns, means)
+        memory = remembering.remember(state.memory, turns, means)
+        new = sorted(memory.keys() - state.memory.keys())
+        if new:
+            sentence = f"remembers {new[0]!r}, which its memory() does not announce: it would be lost when a run continues"
+            raise RecipeError(type(remembering).__name__, sentence, "MEMORY")
+        state.memory = memory
     state.turns += 1
     moves[move.player] += 1
     return {f"{move.player}/{name}": value for name, value in means.items()}
@@ -128,8 +134,8 @@ def update(state: State, recipe: Recipe, move: Move, player: Player, means: Sign
     optimizer.zero_grad(set_to_none=True)
     if player.clip is not None:
         with torch.no_grad():
-            torch._foreach_clamp_min_(list(net.parameters()), -player.clip)
-            torch._foreach_clamp_max_(list(net.parameters()), player.clip)
+            torch._foreach_clamp_min_([*state.trained[move.player]], -player.clip)
+            torch._foreach_clamp_max_([*state.trained[move.player]], player.clip)
 
 
 def step_unless(optimizer: torch.optim.Optimizer, skip: Tensor) -> None:
@@ -197,6 +203,14 @@ def check_shape(name: str, value: Tensor, piece: Piece) -> None:
     if value.shape != (len(piece.real),):
         wanted = f"one number per sample, ({len(piece.real)},), is needed"
         raise RecipeError(name, f"gave {tuple(value.shape)}; {wanted}", "SHAPE")
+
+
+def reseed(device: torch.device, seed: int) -> None:
+    """Seed torch's global generator. On a CPU only the CPU's: to seed all devices takes a hundred times as long."""
+    if device.type == "cpu":
+        torch.default_generator.manual_seed(seed)
+    else:
+        torch.manual_seed(seed)
 
 
 def thaw(state: State, player: str, moving: bool) -> None:
