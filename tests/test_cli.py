@@ -96,9 +96,9 @@ def test_one_set_may_take_many_settings():
 
 
 def test_times_are_read_with_their_units():
-    assert [seconds(text) for text in ("90s", "30m", "9h", "1h30m", "0.5h")] == [90, 1800, 32400, 5400, 1800]
+    assert [seconds(text) for text in ("90", "90s", "30m", "9h", "1h30m", "0.5h")] == [90, 90, 1800, 32400, 5400, 1800]
     with pytest.raises(UsageError):
-        seconds("90")
+        seconds("90x")
 
 
 def started(*arguments, **environment):

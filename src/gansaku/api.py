@@ -64,6 +64,7 @@ def train(
     *,
     size: int | None = None,
     budget: float | None = None,
+    max_bad: float = 0.01,
     device: str = "auto",
     use: Iterable[str | Path] = (),
     dry_run: bool = False,
@@ -82,7 +83,7 @@ def train(
     stored = stored_recipe(folder) if folder is not None and folder.exists else None
     if stored is not None and size is None:
         size = size_of(folder)
-    dataset = open_data(source_of(data, folder), size, progress=listener.preparing)
+    dataset = open_data(source_of(data, folder), size, progress=listener.preparing, max_bad=max_bad)
     if stored is not None and recipe is None:
         wanted = stored.but(settings)
     else:
@@ -103,6 +104,7 @@ def train(
     first = begin(wanted, where)  # before the folder: a recipe that cannot begin leaves none behind
     if not folder.exists:
         folder.create(to_toml(wanted), about(wanted, dataset, where, size))
+        listener.say(f"{folder.path}: a new run of {wanted.name} on {dataset.facts.count:,} samples of {dataset.name}")
     state, news = continued_state(folder, first, where)
     if news and state.seen < wanted.length:
         listener.say(news)
@@ -257,15 +259,19 @@ def described(name: str, entry: registry.Entry) -> dict[str, Any]:
     }
 
 
-def show_recipe(name: str, use: Iterable[str | Path] = ()) -> dict[str, Any]:
-    """One recipe: what `recipes` says of it, its whole text, and its settings as TOML at the shape it is listed with."""
+def show_recipe(name: str, use: Iterable[str | Path] = (), data: str | None = None, size: int | None = None) -> dict[str, Any]:
+    """One recipe: what `recipes` says of it, its whole text, and its settings as TOML for the data.
+
+    Without data they are for 10,000 samples of the shape that the recipe is listed with.
+    """
     for file in use:
         registry.use(Path(file))
     known = registry.recipes()
     if name not in known:
         raise UsageError(name, f"is no recipe{nearest(name, list(known))}", "RECIPE")
     entry = known[name]
-    made = registry.find(name, Facts("example", entry.shape, 10_000, ()))
+    facts = Facts("example", entry.shape, 10_000, ()) if data is None else open_data(data, size).facts
+    made = registry.find(name, facts)
     return {**described(name, entry), "text": entry.text, "toml": to_toml(made)}
 
 

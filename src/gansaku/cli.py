@@ -36,6 +36,7 @@ def train(
     set_: Annotated[Texts, Flag(name="set", metavar="PATH=VALUE", help_behavior_hint="")] = (),
     size: Annotated[int | None, Flag(metavar="SIDE", help_behavior_hint="")] = None,
     budget: Annotated[Text, Flag(metavar="TIME")] = None,
+    max_bad: Annotated[str, Flag(metavar="SHARE")] = "1%",
     device: str = "auto",
     use: Use = (),
     dry_run: Annotated[bool, Flag(help_behavior_hint="")] = False,
@@ -49,7 +50,8 @@ def train(
         run: The run's folder; by default runs/<recipe>-<data>-<hash of the settings>.
         set_: Change settings of the recipe, as --set generator.lr=1e-3 loss=Hinge.
         size: Resize pictures to squares of this side, cropped at the centre.
-        budget: Stop in time: 90s, 30m, 9h. The same command continues.
+        budget: Stop in time, counted from the command's start: 90s, 30m, 9h. The same command continues.
+        max_bad: Stop when a larger share of the pictures cannot be used.
         device: auto, cpu, cuda or mps.
         use: A Python file of your own with parts or recipes.
         dry_run: Say what would be trained, and stop.
@@ -64,6 +66,7 @@ def train(
         dict(map(setting, set_)),
         size=size,
         budget=None if budget is None else seconds(budget),
+        max_bad=share(max_bad),
         device=device,
         use=use,
         dry_run=dry_run,
@@ -131,6 +134,7 @@ def show(
     /,
     *,
     size: Annotated[int | None, Flag(metavar="SIDE", help_behavior_hint="")] = None,
+    max_bad: Annotated[str, Flag(metavar="SHARE")] = "100%",
     as_json: Json = False,
 ) -> None:
     """Say what a run or some data are, in a screenful.
@@ -138,11 +142,12 @@ def show(
     Args:
         what: A run's folder, or data as `train --data` takes them.
         size: For data: resize pictures to squares of this side.
+        max_bad: For data: refuse them when a larger share of the pictures cannot be used.
         as_json: One JSON document on standard output.
     """
     from gansaku.runs.folder import Folder
 
-    found = summary(Path(what)) if Folder(Path(what)).exists else data_summary(what, size)
+    found = summary(Path(what)) if Folder(Path(what)).exists else data_summary(what, size, share(max_bad))
     print_json(found) if as_json else print(table(found))
 
 
@@ -151,6 +156,8 @@ def recipes(
     name: Annotated[str | None, Positional, Flag(metavar="NAME", help_behavior_hint="")] = None,
     /,
     *,
+    data: Annotated[Text, Flag(metavar="SOURCE")] = None,
+    size: Annotated[int | None, Flag(metavar="SIDE", help_behavior_hint="")] = None,
     use: Use = (),
     as_json: Json = False,
 ) -> None:
@@ -159,6 +166,8 @@ def recipes(
     Args:
         verb: `show`, or nothing for the list.
         name: The recipe to show.
+        data: Show it as it is for these data.
+        size: For data: resize pictures to squares of this side.
         use: A Python file of your own with recipes.
         as_json: One JSON document on standard output.
     """
@@ -170,7 +179,7 @@ def recipes(
         return
     if verb != "show" or name is None:
         raise UsageError(f"recipes {verb}", "say `gansaku recipes` or `gansaku recipes show NAME`", "USAGE")
-    one = api.show_recipe(name, use)
+    one = api.show_recipe(name, use, data, size)
     print_json(one) if as_json else print(as_comment(one["text"]) + "\n\n" + one["toml"], end="")
 
 
@@ -235,7 +244,14 @@ def overview() -> str:
     """The commands, a line each."""
     lines = [f"  {name:10} {(function.__doc__ or '').splitlines()[0]}" for name, function in COMMANDS.items()]
     head = "Gansaku: train a GAN on your pictures or voxels, and know whether it works.\n\nusage: gansaku COMMAND …\n"
-    return "\n".join([head, *lines, "", "gansaku COMMAND --help tells more. Start with: gansaku train"])
+    return "\n".join(
+        [
+            head,
+            *lines,
+            "",
+            "gansaku COMMAND --help tells more; --debug adds the traceback of an error. Start with: gansaku train",
+        ]
+    )
 
 
 def repeated(given: list[str]) -> list[str]:
@@ -267,9 +283,11 @@ def setting(text: str) -> tuple[str, Any]:
 
 
 def seconds(text: str) -> float:
-    """90s, 30m, 9h, 1h30m -> seconds."""
+    """90s, 30m, 9h, 1h30m -> seconds; a bare number is seconds."""
     units = {"s": 1, "m": 60, "h": 3600, "d": 86400}
     found = re.findall(r"(\d+(?:\.\d+)?)([smhd])", text)
+    if re.fullmatch(r"\d+(?:\.\d+)?", text):
+        return float(text)
     if not found or "".join(number + unit for number, unit in found) != text:
         raise UsageError("--budget", f"{text!r} is no time; write 90s, 30m, 9h or 1h30m", "BUDGET")
     return sum(float(number) * units[unit] for number, unit in found)
@@ -292,11 +310,11 @@ def summary(path: Path) -> dict[str, Any]:
     return summarize(path)
 
 
-def data_summary(source: str, size: int | None) -> dict[str, Any]:
+def data_summary(source: str, size: int | None, max_bad: float) -> dict[str, Any]:
     from gansaku.data.sources import open_data
     from gansaku.data.summary import described_data
 
-    return described_data(open_data(source, size, progress=Terminal().preparing))
+    return described_data(open_data(source, size, progress=Terminal().preparing, max_bad=max_bad))
 
 
 def print_json(content: Any) -> None:
@@ -311,7 +329,8 @@ def table(content: dict[str, Any], indent: str = "") -> str:
         if isinstance(value, dict):
             lines += [label, table(value, indent + "  ")] if value else []
         elif isinstance(value, list) and value and isinstance(value[0], dict | str) and len(str(value)) > 70:
-            lines += [label, *[f"{indent}  {printable(str(item))}" for item in value]]
+            items = [" ".join(map(str, item.values())) if isinstance(item, dict) else str(item) for item in value]
+            lines += [label, *[f"{indent}  {printable(item)}" for item in items]]
         elif value not in (None, "", []):
             text = f"{value:,}" if isinstance(value, int) and not isinstance(value, bool) else printable(plain(value))
             lines.append(f"{label:24} {text}")

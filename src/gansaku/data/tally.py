@@ -60,8 +60,8 @@ class Tally:
         """Raises Stopped when more than `max_bad` of all, or all, are bad."""
         bad, files = self.bad, self.report["files"]
         if bad and (bad > self.max_bad * files or bad == files):
-            raise Stopped(self.source, f"{bad:,} of {files:,} pictures cannot be used, and at most {self.max_bad:.2g} of all "
-                          f"may be: {self.shown()}", "DATA_BAD")  # fmt: skip
+            raise Stopped(self.source, f"{bad:,} of {files:,} pictures cannot be used, and at most {self.max_bad:.0%} "
+                          f"may be (--max-bad): {self.shown()}", "DATA_BAD")  # fmt: skip
 
     def nothing_left(self) -> Stopped:
         return Stopped(self.source, f"no training sample is left of {self.report['files']:,}: {self.shown()}", "DATA_BAD")

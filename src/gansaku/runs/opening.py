@@ -64,7 +64,10 @@ def continued(folder: Folder, wanted: Recipe, settings: Mapping[str, Any], datas
 def check_data(recipe: Recipe, dataset: Dataset) -> None:
     """Raises RunError when the samples have another shape than the recipe's, or lack its classes."""
     if recipe.shape != dataset.shape:
-        raise RunError("recipe.shape", f"{recipe.shape} is not the shape of {dataset.name}: {dataset.shape}", "SHAPE")
+        sentence = f"{recipe.shape} is not the shape of {dataset.name}, {dataset.shape}"
+        raise RunError(
+            "recipe.shape", f"{sentence}; `gansaku recipes show NAME --data SOURCE` prints a recipe that fits", "SHAPE"
+        )
     if recipe.classes not in (0, len(dataset.classes)):
         raise RunError("recipe.classes", f"{recipe.classes}, and {dataset.name} has {len(dataset.classes)}", "CLASSES")
 

@@ -24,6 +24,9 @@ class Run:
     folder: Folder
     recipe: Recipe
 
+    def __repr__(self) -> str:
+        return f"Run({str(self.path)!r}, {self.recipe.name})"
+
     @property
     def path(self) -> Path:
         return self.folder.path
