@@ -2,6 +2,7 @@
 
 import io
 import json
+import shutil
 import zipfile
 
 import numpy as np
@@ -81,6 +82,16 @@ def test_a_run_has_its_recipe_its_log_its_sheets_and_its_checkpoints(pictures):
         assert picture.text["Recipe"] == "auto"
         assert picture.text["Samples seen"] == "80"
     assert "/" not in json.dumps(run.folder.read_about()["machine"])
+
+
+def test_a_run_copied_elsewhere_goes_on_where_its_data_are_now(pictures, tmp_path):
+    straight = gansaku.train("auto", pictures, "straight", SMALL)
+    gansaku.train("auto", pictures, "here", SMALL, budget=0)
+    (tmp_path / "elsewhere").mkdir()
+    shutil.move(tmp_path / "here", tmp_path / "elsewhere" / "there")
+    shutil.move(pictures, tmp_path / "elsewhere" / "data")
+    moved = gansaku.train(run=tmp_path / "elsewhere" / "there", data=str(tmp_path / "elsewhere" / "data"))
+    assert same(straight, moved)
 
 
 def test_other_settings_or_data_in_a_run_are_refused_and_named(pictures, voxels):

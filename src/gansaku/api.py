@@ -288,9 +288,9 @@ def info() -> dict[str, Any]:
     }
 
 
-def show(what: str | Path, size: int | None = None) -> dict[str, Any]:
+def show(what: str | Path, size: int | None = None, max_bad: float = 1.0) -> dict[str, Any]:
     """What a run or some data are: see `gansaku.runs.summary` and `gansaku.data.summary`."""
-    return summarize(Path(what)) if Folder(Path(what)).exists else described_data(open_data(str(what), size))
+    return summarize(Path(what)) if Folder(Path(what)).exists else described_data(open_data(str(what), size, max_bad=max_bad))
 
 
 def prepare(source: str, destination: str | Path, size: int | None = None, max_bad: float = 0.01) -> Dataset:

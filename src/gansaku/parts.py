@@ -74,8 +74,6 @@ def decode(data: Any, declared: Any, path: str = "recipe") -> Any:
     Raises RecipeError at the path of an unknown key or part, of a wrong type, or of a value out of range.
     """
     options = _options(declared)
-    if is_part(data):
-        return _instance(data, options, path)
     if data == "none" and type(None) in options:
         return None
     origin = typing.get_origin(options[0])
@@ -244,14 +242,6 @@ def _number_or_text(data: Any, kind: Any, path: str) -> Any:
     if isinstance(data, float) and not math.isfinite(data):
         raise RecipeError(path, f"{data} is not a finite number", "SETTING")
     return data
-
-
-def _instance(data: Any, options: list[Any], path: str) -> Any:
-    kinds = tuple(o for o in options if isinstance(o, type))
-    if isinstance(data, kinds):
-        return data
-    names = " or ".join(k.__name__ for k in kinds)
-    raise RecipeError(path, f"{type(data).__name__} is no {names}", "PART")
 
 
 def _options(declared: Any) -> list[Any]:

@@ -38,7 +38,6 @@ class Terminal(Listener):
     def __init__(self) -> None:
         self._bar: Progress | None = None
         self._task: TaskID | None = None
-        self._began = (0.0, 0)
         self._said = 0.0
 
     def say(self, sentence: str) -> None:
@@ -51,7 +50,6 @@ class Terminal(Listener):
             print(f"prepared {done:,} of {total:,}", end=end, file=sys.stderr, flush=True)
 
     def begin(self, seen: int, length: int) -> None:
-        self._began = (time.monotonic(), seen)
         if sys.stderr.isatty():
             self._start_bar(seen, length)
 

@@ -23,7 +23,7 @@ def dcgan(facts: Facts) -> Recipe:
     Source: Radford et al. 2016, arXiv:1511.06434, sec. 4: Adam 2e-4 with β1 0.5, N(0, 0.02), leaky ReLU 0.2, batch
             norm in both. Fakes shared by both steps and widths 64 … 512 as in the usual PyTorch example; latent N(0, 1).
             Added: a weight average for what is shown.
-    Expect: faces from about 20 passes. MEASURED: see docs/results/first-runs.md.
+    Expect: MEASURED: not at these settings; narrower and at 5e-4, faces after 10 passes (docs/results/first-runs.md).
     """
     return Recipe(
         shape=facts.shape,
