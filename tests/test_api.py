@@ -4,6 +4,7 @@ import io
 import json
 import shutil
 import zipfile
+from unittest.mock import patch
 
 import numpy as np
 import pytest
@@ -13,7 +14,8 @@ from PIL import Image
 import gansaku
 from gansaku import api
 from gansaku.errors import RecipeError, RunError, UsageError
-from gansaku.runs import checkpoint
+from gansaku.runs import manifest
+from gansaku.runs.session import Deadline
 from gansaku.training.state import tensors
 
 SMALL = {"generator.network.width": 4, "discriminator.network.width": 4, "batch": 8, "length": 80}
@@ -37,6 +39,12 @@ def voxels(tmp_path):
     return str(path)
 
 
+def one_cycle(*arguments):
+    """Train until the time is over, which it is after the first cycle."""
+    with patch.object(Deadline, "near", lambda self, closing: True):
+        return gansaku.train(*arguments)
+
+
 def same(a, b):
     a, b = tensors(a.state()), tensors(b.state())
     return a.keys() == b.keys() and all(torch.equal(a[name], b[name]) for name in a)
@@ -47,7 +55,7 @@ def same(a, b):
 def test_a_run_continued_by_the_same_command_ends_as_one_that_was_never_stopped(kind, plain, request):
     data, settings = request.getfixturevalue(kind), {**SMALL, **plain, "mirror": True}
     straight = gansaku.train("auto", data, "straight", settings)
-    gansaku.train("auto", data, "stopped", settings, budget=0)  # stops after one cycle
+    one_cycle("auto", data, "stopped", settings)  # stops after one cycle
     assert gansaku.load("stopped").state().seen == 8
     continued = gansaku.train("auto", data, "stopped", settings)
     assert continued.state().seen == 80
@@ -72,7 +80,7 @@ def test_a_longer_run_goes_on_where_the_shorter_one_ended(pictures):
 def test_a_run_has_its_recipe_its_log_its_sheets_and_its_checkpoints(pictures):
     run = gansaku.train("auto", pictures, "run", SMALL)
     assert gansaku.load("run").recipe == run.recipe
-    seen, losses = zip(*run.curve("discriminator/adversarial"), strict=True)
+    seen, losses = zip(*run.curve("discriminator/loss/adversarial"), strict=True)
     assert list(seen) == list(range(8, 88, 8))
     assert all(np.isfinite(losses))
     sheets = sorted(p.name for p in run.folder.sheets.glob("*"))
@@ -86,7 +94,7 @@ def test_a_run_has_its_recipe_its_log_its_sheets_and_its_checkpoints(pictures):
 
 def test_a_run_copied_elsewhere_goes_on_where_its_data_are_now(pictures, tmp_path):
     straight = gansaku.train("auto", pictures, "straight", SMALL)
-    gansaku.train("auto", pictures, "here", SMALL, budget=0)
+    one_cycle("auto", pictures, "here", SMALL)
     (tmp_path / "elsewhere").mkdir()
     shutil.move(tmp_path / "here", tmp_path / "elsewhere" / "there")
     shutil.move(pictures, tmp_path / "elsewhere" / "data")
@@ -103,7 +111,7 @@ def test_other_settings_or_data_in_a_run_are_refused_and_named(pictures, voxels)
 
 
 def test_a_run_alone_continues_with_its_own_recipe_and_data(pictures):
-    gansaku.train("dcgan", pictures, "run", SMALL, budget=0)
+    one_cycle("dcgan", pictures, "run", SMALL)
     assert gansaku.train(run="run").state().seen == 80
 
 
@@ -127,11 +135,11 @@ def test_a_size_that_the_network_cannot_reach_is_refused_with_the_nearest(tmp_pa
 
 
 def test_a_foreign_checkpoint_in_a_run_is_refused(pictures):
-    run = gansaku.train("auto", pictures, "run", SMALL, budget=0)
-    other = gansaku.train("auto", pictures, "other", {**SMALL, "generator.network.width": 8}, budget=0)
-    for path in checkpoint.found(run.folder.checkpoints):
+    run = one_cycle("auto", pictures, "run", SMALL)
+    other = one_cycle("auto", pictures, "other", {**SMALL, "generator.network.width": 8})
+    for path in manifest.found(run.folder.checkpoints):
         path.rename(path.with_name(path.name[:-1] + "0"))
-    newest = checkpoint.found(other.folder.checkpoints)[-1]
+    newest = manifest.found(other.folder.checkpoints)[-1]
     newest.rename(run.folder.checkpoints / "000000000016")
     with pytest.raises(RunError, match="belongs to another network"):
         gansaku.train("auto", pictures, "run", SMALL)
@@ -213,7 +221,7 @@ def test_training_in_ten_lines_of_ones_own():
     trainer = gansaku.Trainer(recipe)
     for _ in range(3):
         numbers = trainer.train_on_batch(torch.rand(8, 3, 16, 16) * 2 - 1)
-    assert {"discriminator/adversarial", "generator/adversarial"} <= numbers.keys()
+    assert {"discriminator/loss/adversarial", "generator/loss/adversarial"} <= numbers.keys()
     assert trainer.state.moves == {"generator": 3, "discriminator": 3}
     assert trainer.sample(4).shape == (4, 3, 16, 16)
     with pytest.raises(RecipeError, match=r"got samples \(9, 3, 16, 16\)"):

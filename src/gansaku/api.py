@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import sys
-import time
 import zipfile
 from collections.abc import Iterable, Mapping
 from pathlib import Path
@@ -19,36 +18,40 @@ from gansaku.data.sources import cache_folder, open_data
 from gansaku.data.store import Dataset, Facts
 from gansaku.data.summary import described_data
 from gansaku.errors import GansakuError, UsageError, nearest
-from gansaku.listener import Listener
+from gansaku.listener import Listener, clock_text
 from gansaku.recipe import Recipe, to_toml
 from gansaku.recipes import registry
 from gansaku.render.sheet import animation, png, sheet, tiles
-from gansaku.runs import checkpoint, log
+from gansaku.runs import manifest
 from gansaku.runs.folder import Folder, opened
 from gansaku.runs.interrupts import listening
-from gansaku.runs.opening import about, check_data, continued, continued_state, run_name, size_of, source_of
+from gansaku.runs.lock import held
+from gansaku.runs.opening import (
+    Changes,
+    about,
+    check_data,
+    continued,
+    continued_state,
+    run_name,
+    settle,
+    size_of,
+    source_of,
+)
+from gansaku.runs.recorder import KEPT, Recorder
+from gansaku.runs.report import Report
 from gansaku.runs.run import Run, stored_recipe
+from gansaku.runs.session import Deadline, checked_policy, work
 from gansaku.runs.summary import summarize
-from gansaku.runs.watchers import check_sound, drawing, paced, recording, sheet_moments
+from gansaku.runs.trial import trial
 from gansaku.sampling import quantized, walk
 from gansaku.sampling import sample as sample_tensor
 from gansaku.training.by_hand import shown_generator
 from gansaku.training.feed import feed
-from gansaku.training.loop import Watcher, always
-from gansaku.training.loop import train as train_loop
-from gansaku.training.state import State, begin
+from gansaku.training.state import State, begin, full_size
+from gansaku.training.step import Data
 
 RUNS = Path("runs")
-CHECKPOINT_SECONDS = 120.0
-KEPT = 2  # checkpoints
-
-
-class Interrupted(GansakuError):
-    """A signal ended the training; everything is saved."""
-
-    def __init__(self, where: str, sentence: str, exit_code: int):
-        super().__init__(where, sentence)
-        self.exit_code = exit_code
+SPARE = 20_000_000  # bytes that log, sheets and report may take
 
 
 def get_recipe(name: str = "auto", shape: tuple[int, ...] = (3, 64, 64), count: int = 10_000, **settings: Any) -> Recipe:
@@ -64,6 +67,8 @@ def train(
     *,
     size: int | None = None,
     budget: float | None = None,
+    non_finite: str = "stop",
+    allow: bool = False,
     max_bad: float = 0.01,
     device: str = "auto",
     use: Iterable[str | Path] = (),
@@ -72,95 +77,104 @@ def train(
 ) -> Run:
     """Train a recipe on data, or continue: the same call again goes on where the run was.
 
-    Without a run folder it is `runs/<recipe>-<data>-<hash of all settings>`. `budget` is in seconds. Raises a
-    GansakuError for everything that a user can get wrong.
+    Without a run folder it is `runs/<recipe>-<data>-<hash of all settings>`. `budget` is in seconds. `non_finite` is
+    what to do when a number is not finite: "stop", or "rollback". `allow` goes on with changed settings. A signal, or
+    an interrupted notebook cell, ends it with a checkpoint. Raises a GansakuError for everything that a user can get wrong.
     """
-    started, listener = time.monotonic(), listener or Listener()
-    for file in use:
-        registry.use(Path(file))
-    folder = Folder(Path(run)) if run is not None else None
-    where = hardware.device(device)
-    stored = stored_recipe(folder) if folder is not None and folder.exists else None
-    if stored is not None and size is None:
-        size = size_of(folder)
-    dataset = open_data(source_of(data, folder), size, progress=listener.preparing, max_bad=max_bad)
-    if stored is not None and recipe is None:
-        wanted = stored.but(settings)
-    else:
-        wanted = recipe if isinstance(recipe, Recipe) else registry.find(recipe or "auto", dataset.facts)
-        wanted = wanted.but(settings)
-    folder = folder or Folder(RUNS / run_name(wanted, dataset))
-    if folder.exists:
-        wanted = continued(folder, wanted, settings or {}, dataset, listener)
-    elif wanted.precision == "bf16" and not hardware.fast_bf16(where) and "precision" not in (settings or {}):
-        wanted = wanted.but(precision="fp32")
-        listener.say("precision: fp32, since this processor has no bf16 of its own")
-    check_data(wanted, dataset)
-    batches = Batches(dataset, wanted.seed, device=where, channels_last=wanted.fast == "all", mirror=wanted.mirror)
-    feeding = feed(batches, wanted)
-    if dry_run:
-        describe_plan(wanted, dataset, folder, where, listener)
-        return Run(folder, wanted)
-    first = begin(wanted, where)  # before the folder: a recipe that cannot begin leaves none behind
-    if not folder.exists:
-        folder.create(to_toml(wanted), about(wanted, dataset, where, size))
-        listener.say(f"{folder.path}: a new run of {wanted.name} on {dataset.facts.count:,} samples of {dataset.name}")
-    state, news = continued_state(folder, first, where)
-    if news and state.seen < wanted.length:
-        listener.say(news)
-    if state.seen >= wanted.length:
-        listener.say(f"{folder.path} is complete: {state.seen:,} samples seen; --set length={2 * wanted.length} goes on")
-        return Run(folder, wanted)
-    written = log.Log(folder.log)
-    written.begin(state.seen)
-    written.event(state.seen, "start", news or f"begins on {hardware.describe(where)['device']}")
+    deadline, listener, policy = Deadline(budget), listener or Listener(), checked_policy(non_finite)
+    with listening("gansaku train", "interrupted before it trained; nothing is lost, the same command starts again") as request:
+        for file in use:
+            registry.use(Path(file))
+        folder = Folder(Path(run)) if run is not None else None
+        where = hardware.device(device)
+        stored = stored_recipe(folder) if folder is not None and folder.exists else None
+        if stored is not None and size is None:
+            size = size_of(folder)
 
-    def tell(seen: int, numbers: Mapping[str, float]) -> None:
-        written.write(seen, numbers)
-        listener.tick(seen, wanted.length, numbers)
+        def preparing(done: int, total: int) -> None:
+            deadline.check()
+            listener.preparing(done, total)
 
-    def draw(seen: int, content: bytes) -> None:
-        files.write_bytes(folder.sheet(seen), content)
-
-    def save(state: State, signals: object) -> None:
-        check_sound(state)
-        checkpoint.save(folder.checkpoints, state)
-        checkpoint.prune(folder.checkpoints, KEPT)
-
-    watchers = [
-        *recording(wanted, state.seen, tell),
-        Watcher(paced(always, CHECKPOINT_SECONDS), save),
-        drawing(wanted, sheet_moments(dataset.facts.count, wanted.length), draw),
-    ]
-    try:
-        with listening() as request:
-            listener.begin(state.seen, wanted.length)
-            train_loop(state, wanted, feeding, watchers, lambda: bool(request) or out_of_time(started, budget))
-    except GansakuError as error:
-        written.event(state.seen, "stopped", str(error))
-        raise
-    finally:
-        listener.end()
-        written.close()
-    if request:
-        sentence = f"interrupted after {state.seen:,} samples; everything is saved, the same command continues"
-        raise Interrupted(str(folder.path), sentence, request.exit_code)
-    listener.say(f"{folder.path}: {state.seen:,} of {wanted.length:,} samples seen; newest sheet {folder.newest_sheet()}")
+        dataset = open_data(source_of(data, folder), size, progress=preparing, max_bad=max_bad)
+        if stored is not None and recipe is None:
+            base = stored
+        else:
+            base = recipe if isinstance(recipe, Recipe) else registry.find(recipe or "auto", dataset.facts)
+        wanted = base.but(settings)
+        folder = folder or Folder(RUNS / run_name(wanted, dataset))
+        changes = Changes([])
+        if folder.exists:
+            wanted, changes = continued(folder, wanted, settings or {}, dataset, allow)
+        elif wanted.precision == "bf16" and not hardware.fast_bf16(where) and "precision" not in (settings or {}):
+            wanted = wanted.but(precision="fp32")
+            listener.say("precision: fp32, since this processor has no bf16 of its own")
+        check_data(wanted, dataset)
+        batches = Batches(dataset, wanted.seed, device=where, channels_last=wanted.fast == "all", mirror=wanted.mirror)
+        feeding = feed(batches, wanted)
+        state = begin(wanted, where)  # before the folder: a recipe that cannot begin leaves none behind
+        if dry_run:
+            describe_plan(wanted, dataset, folder, state, feeding, listener)
+            return Run(folder, wanted)
+        deadline.check()
+        if not folder.exists:
+            files.ask_for(folder.path, (KEPT + 1) * full_size(state, wanted) + SPARE)
+            folder.create(to_toml(wanted), about(folder, wanted, base, dataset, where, size))
+            listener.say(f"{folder.path}: a new run of {wanted.name} on {dataset.facts.count:,} samples of {dataset.name}")
+        with held(folder.path) as unlocked:
+            if unlocked:
+                listener.say(unlocked)
+            state, news = continued_state(folder, state, where, changes, listener)
+            if changes.settings or changes.data:
+                settle(folder, wanted, dataset, changes, state.seen)
+                listener.say(f"{folder.path} goes on with {changes}")
+            if state.seen >= wanted.length:
+                sentence = f"is complete: {state.seen:,} samples seen; --set length={2 * wanted.length} goes on"
+                listener.say(f"{folder.path} {sentence}")
+                Report(folder).write()
+                return Run(folder, wanted)
+            if news:
+                listener.say(news)
+            files.ask_for(folder.path, 2 * full_size(state, wanted) + SPARE)
+            recorder = Recorder(folder, wanted, dataset.facts.count, listener, lambda: bool(request))
+            recorder.begin(state.seen, news or f"begins on {hardware.describe(where)['device']}")
+            if changes.settings or changes.data:
+                recorder.event(state.seen, "settings", str(changes))
+            try:
+                with request.noted():
+                    listener.begin(state.seen, wanted.length)
+                    deadline.begin()
+                    state = work(folder, wanted, state, feeding, recorder,
+                                 lambda: deadline.near(recorder.closing()) or bool(request), policy)  # fmt: skip
+            except GansakuError as error:
+                recorder.event(state.seen, "stopped", str(error))
+                recorder.report()
+                raise
+            finally:
+                listener.end()
+                recorder.close()
+        if request:
+            sentence = f"interrupted after {state.seen:,} samples; everything is saved, the same command continues"
+            raise request.interrupted(str(folder.path), sentence)
+    listener.say(f"{folder.path}: {state.seen:,} of {wanted.length:,} samples seen; see {folder.report}")
     return Run(folder, wanted)
 
 
-def out_of_time(started: float, budget: float | None) -> bool:
-    """Whether it is time to stop, so that the last checkpoint and sheet are written inside the budget."""
-    return budget is not None and time.monotonic() - started > budget - max(2.0, 0.01 * budget)
-
-
-def describe_plan(recipe: Recipe, dataset: Dataset, folder: Folder, where: torch.device, listener: Listener) -> None:
+def describe_plan(recipe: Recipe, dataset: Dataset, folder: Folder, state: State, data: Data, listener: Listener) -> None:
+    """What would be trained, and what it would take, measured by a few cycles."""
     for name, count in parameters(recipe).items():
         listener.say(f"{name}: {count:,} parameters")
     passes = recipe.length / dataset.facts.count
     listener.say(f"data: {dataset.name}, {dataset.facts.count:,} samples {dataset.shape}")
-    listener.say(f"length: {recipe.length:,} samples, {passes:.1f} passes, batch {recipe.batch}, {recipe.precision} on {where}")
+    precision = f"{recipe.precision} on {state.device}"
+    listener.say(f"length: {recipe.length:,} samples, {passes:.1f} passes, batch {recipe.batch}, {precision}")
     listener.say(f"run: {folder.path}{' (continues)' if folder.exists else ''}")
+    tried = trial(recipe, state, data)
+    listener.say(f"time: about {clock_text(tried.seconds)} as this machine is now")
+    listener.say(f"memory: {files.amount(tried.memory)} at most{' of the GPU' if state.device.type == 'cuda' else ''}")
+    disk = (KEPT + 1) * tried.checkpoint + SPARE
+    room = files.free(folder.path)
+    there = "" if room is None else f", {files.amount(room)} are free"
+    listener.say(f"disk: {files.amount(tried.checkpoint)} a checkpoint, {files.amount(disk)} in all{there}")
 
 
 def parameters(recipe: Recipe) -> dict[str, int]:
@@ -170,12 +184,17 @@ def parameters(recipe: Recipe) -> dict[str, int]:
     return {name: sum(p.numel() for p in net.parameters()) for name, net in nets.items()}
 
 
-def load(run: str | Path, use: Iterable[str | Path] = ()) -> Run:
-    """The run in a folder."""
+def load(run: str | Path, use: Iterable[str | Path] = (), at: int | None = None) -> Run:
+    """The run in a folder; `at` chooses its checkpoint after so many samples, else it is the newest."""
     for file in use:
         registry.use(Path(file))
     folder = opened(run)
-    return Run(folder, stored_recipe(folder))
+    return Run(folder, stored_recipe(folder), at)
+
+
+def pin(run: str | Path, seen: int | None = None, off: bool = False) -> Path:
+    """Keep the checkpoint after so many samples (the newest if None) for ever, or let it go. Returns its folder."""
+    return manifest.pin(Path(run), seen, off)
 
 
 def sample(
@@ -186,9 +205,13 @@ def sample(
     class_name: str | None = None,
     truncation: float | None = None,
     use: Iterable[str | Path] = (),
+    at: int | None = None,
 ) -> Path:
-    """Write n samples of a run's newest checkpoint: a folder or .zip of PNGs, a .png sheet, a .gif walk, .npy values."""
-    loaded = run if isinstance(run, Run) else load(run, use)
+    """Write n samples of a run's newest checkpoint, or of the one `at` so many samples seen.
+
+    `out` is a folder or .zip of PNGs, a .png sheet, a .gif walk, or .npy values.
+    """
+    loaded = run if isinstance(run, Run) else load(run, use, at)
     if n < 1:
         raise UsageError("-n", f"{n} is no number of samples; use 1 or more", "COUNT")
     label = label_of(loaded, class_name)

@@ -8,8 +8,10 @@ from __future__ import annotations
 import json
 import re
 import sys
+import time
 import tomllib
 from collections.abc import Callable
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -17,6 +19,7 @@ import tyro
 
 from gansaku import __version__
 from gansaku.errors import GansakuError, UsageError, nearest, printable
+from gansaku.runs.interrupts import listening
 from gansaku.terminal import Terminal
 
 Flag = tyro.conf.arg
@@ -36,6 +39,8 @@ def train(
     set_: Annotated[Texts, Flag(name="set", metavar="PATH=VALUE", help_behavior_hint="")] = (),
     size: Annotated[int | None, Flag(metavar="SIDE", help_behavior_hint="")] = None,
     budget: Annotated[Text, Flag(metavar="TIME")] = None,
+    non_finite: Annotated[str, Flag(metavar="stop|rollback")] = "stop",
+    allow: Annotated[bool, Flag(help_behavior_hint="")] = False,
     max_bad: Annotated[str, Flag(metavar="SHARE")] = "1%",
     device: str = "auto",
     use: Use = (),
@@ -50,13 +55,20 @@ def train(
         run: The run's folder; by default runs/<recipe>-<data>-<hash of the settings>.
         set_: Change settings of the recipe, as --set generator.lr=1e-3 loss=Hinge.
         size: Resize pictures to squares of this side, cropped at the centre.
-        budget: Stop in time, counted from the command's start: 90s, 30m, 9h. The same command continues.
+        budget: Be done in time, counted from the command's start: 90s, 30m, 9h. The same command continues.
+        non_finite: When a number is not finite: stop, or rollback (to the last checkpoint with half the rates, 3 times).
+        allow: Go on with a run although its settings or data have changed.
         max_bad: Stop when a larger share of the pictures cannot be used.
         device: auto, cpu, cuda or mps.
         use: A Python file of your own with parts or recipes.
-        dry_run: Say what would be trained, and stop.
+        dry_run: Say what would be trained and what time, memory and disk it would take, and stop.
         as_json: Print one JSON document about the run at the end.
     """
+    from gansaku.runs import lock
+
+    started, left = time.monotonic(), None if budget is None else seconds(budget)
+    if run is not None:
+        lock.check(Path(run))  # before torch is imported: who has to wait shall know at once
     from gansaku import api
 
     made = api.train(
@@ -65,7 +77,9 @@ def train(
         run,
         dict(map(setting, set_)),
         size=size,
-        budget=None if budget is None else seconds(budget),
+        budget=None if left is None else left - (time.monotonic() - started),  # importing took some
+        non_finite=non_finite,
+        allow=allow,
         max_bad=share(max_bad),
         device=device,
         use=use,
@@ -84,6 +98,7 @@ def sample(
     seed: int = 0,
     class_: Annotated[Text, Flag(name="class", metavar="NAME")] = None,
     truncation: Annotated[float | None, Flag(metavar="LIMIT", help_behavior_hint="")] = None,
+    at: Annotated[int | None, Flag(metavar="SEEN", help_behavior_hint="")] = None,
     out: str = "samples",
     use: Use = (),
 ) -> None:
@@ -95,12 +110,32 @@ def sample(
         seed: Another seed, other samples.
         class_: Samples of one class only.
         truncation: The largest latent value in standard deviations: less variety, fewer bad samples.
+        at: With the checkpoint after so many samples, as `gansaku show RUN` lists them; the newest if not given.
         out: A folder or .zip of PNGs, a .png sheet, a .gif walk through latent space, or .npy values.
         use: A Python file of your own with the parts that the run was made with.
     """
     from gansaku import api
 
-    print(api.sample(run, out, n, seed, class_, truncation, use))
+    print(api.sample(run, out, n, seed, class_, truncation, use, at))
+
+
+def pin(
+    run: Annotated[str, Positional, Flag(metavar="RUN", help_behavior_hint="")],
+    seen: Annotated[int | None, Positional, Flag(metavar="SEEN", help_behavior_hint="")] = None,
+    /,
+    *,
+    off: Annotated[bool, Flag(help_behavior_hint="")] = False,
+) -> None:
+    """Keep a checkpoint for ever: no training removes it.
+
+    Args:
+        run: The run's folder.
+        seen: The checkpoint after so many samples, as `gansaku show RUN` lists them; the newest if not given.
+        off: Let it go again.
+    """
+    from gansaku.runs import manifest
+
+    print(manifest.pin(Path(run), seen, off))
 
 
 def prepare(
@@ -200,7 +235,7 @@ def info(*, as_json: Json = False) -> None:
 
 
 COMMANDS: dict[str, Callable[..., None]] = {
-    "train": train, "sample": sample, "show": show, "prepare": prepare, "recipes": recipes, "info": info,
+    "train": train, "sample": sample, "show": show, "pin": pin, "prepare": prepare, "recipes": recipes, "info": info,
 }  # fmt: skip
 
 
@@ -234,7 +269,8 @@ def run(given: list[str]) -> int:
     if name not in COMMANDS:
         raise UsageError(name, f"is no command{nearest(name, list(COMMANDS))}", "COMMAND")
     try:
-        tyro.cli(COMMANDS[name], args=repeated(rest), prog=f"gansaku {name}", config=(tyro.conf.FlagCreatePairsOff,))
+        with nullcontext() if name == "train" else listening(f"gansaku {name}"):  # a training listens by itself
+            tyro.cli(COMMANDS[name], args=repeated(rest), prog=f"gansaku {name}", config=(tyro.conf.FlagCreatePairsOff,))
     except SystemExit as ended:  # tyro has printed help, or what is wrong with the flags
         return int(ended.code or 0) if isinstance(ended.code, int | None) else 2
     return 0

@@ -2,7 +2,6 @@
 
 A **cycle** is all the moves of a method once. A **move** is one optimizer step of one player, as the method plans it;
 a **turn** is the same as it is carried out, and all that losses and terms may see. Nothing here trains: the step does.
-
 Shapes: N batch (my rows of it), C channels, S space, M logits per sample, Z latent, K classes, F features.
 """
 
@@ -175,6 +174,7 @@ class Piece:
     fakes: Fakes = field(init=False)
     fake_labels: Tensor = field(init=False)
     earlier: dict[tuple[str, int], Verdict] = field(default_factory=dict)
+    arrived: dict[str, Tensor] = field(default_factory=dict)  # what the sentinel has not looked at yet
 
 
 # What a recipe is made of
@@ -226,8 +226,8 @@ class AdversarialLoss(ABC):
     reads_real: ClassVar[bool] = False  # the generator's loss looks at the real samples' logits
     reads_target: ClassVar[bool] = False
     looks_across: ClassVar[bool] = False  # at the other samples of the batch: logits are gathered over ranks first
-    reading: ClassVar[Literal["logit", "relative", "value"]] = "logit"
     # What D's output says: a logit (σ of it is a probability), only its distance to the other kind's, or a plain value.
+    reading: ClassVar[Literal["logit", "relative", "value"]] = "logit"
     boundary: ClassVar[float] = 0.0  # above it a sample counts as judged real; unused where it is relative
 
     @abstractmethod
@@ -392,6 +392,7 @@ class Turn:
     def slope(self, x: Tensor, labels: Tensor | None = None) -> tuple[Tensor, Tensor]:
         """The method's logit (N,) and its gradient by x (N, C, *S), differentiable; labels as the real samples' if None."""
         x = x.detach().requires_grad_()
-        logit = self.recipe.method.logit(self, x, self.labels if labels is None else labels)
+        with torch.autocast(x.device.type, torch.bfloat16, enabled=self.recipe.precision == "bf16"):  # fp16 would underflow
+            logit = self.recipe.method.logit(self, x, self.labels if labels is None else labels)
         (gradient,) = torch.autograd.grad(logit.sum(), x, create_graph=True)
         return logit, gradient

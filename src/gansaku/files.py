@@ -2,63 +2,111 @@
 
 The protocol: a temporary name in the same folder, write, fsync, rename over the final name, fsync of the folder.
 A crash at any point leaves the old content or the new one (of a folder: the old one under a temporary name, for the
-blink between two renames), and at worst a temporary file that the next start sweeps.
+blink between two renames), and at worst a temporary file that the next start sweeps. Every operation is announced to
+`faults`, which is how tests kill and fail each one.
 """
 
 from __future__ import annotations
 
+import errno
+import hashlib
+import io
 import json
 import os
+import re
 import shutil
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
+from gansaku import faults
 from gansaku.errors import DiskError
 
 TEMPORARY = ".part-"
+CHUNK = 1 << 20  # bytes that are written at a time
+
+
+class File(io.FileIO):
+    """A new file, each write announced. Raises DiskError, with the path that the file is to have in the end."""
+
+    def __init__(self, path: Path, mode: Literal["xb", "xb+"] = "xb"):
+        self._path, self.digest = path, hashlib.sha256()
+        with refusing(path):
+            faults.reached("create", path)
+            super().__init__(path, mode)
+
+    def write(self, content: Any) -> int:
+        """Write all of it, or raise."""
+        view = memoryview(content).cast("B")
+        for start in range(0, len(view), CHUNK):
+            self._write(view[start : start + CHUNK])
+        return len(view)
+
+    def _write(self, part: memoryview) -> None:
+        with refusing(self._path, len(part)):
+            allowed = faults.reached("write", self._path, bytes(part) if faults.watched() else None)
+            if allowed is not None:
+                super().write(part[:allowed])
+                faults.end()
+            done = 0
+            while done < len(part):
+                done += super().write(part[done:])
+        self.digest.update(part)
+
+
+def create(path: Path) -> File:
+    """A new file to be written from its beginning to its end; the SHA-256 of what was written is `digest`."""
+    return File(path)
 
 
 @contextmanager
-def replacing(path: Path) -> Iterator[Path]:
+def replacing(path: Path, needs: int | None = None) -> Iterator[Path]:
     """A temporary path in the same folder; what the block wrote there becomes `path` when it ends well.
 
     The block may create a file or a folder. On an error nothing is left, and an older `path` stays as it was.
-    Raises DiskError with the path when the system refuses a write.
+    `needs` bytes are asked for beforehand. Raises DiskError with the path when the system refuses a write.
     """
     temporary = path.with_name(f"{TEMPORARY}{os.getpid()}-{path.name}")
+    make_folder(path.parent)
+    if needs is not None:
+        ask_for(path, needs)
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
         yield temporary
         synchronize(temporary)
         if temporary.is_dir() and path.is_dir():  # a folder cannot be renamed over a folder that is not empty
             aside = path.with_name(f"{TEMPORARY}{os.getpid()}-old-{path.name}")
-            os.replace(path, aside)
-            os.replace(temporary, path)
-            shutil.rmtree(aside)
+            rename(path, aside)
+            rename(temporary, path)
+            remove(aside)
         else:
-            os.replace(temporary, path)
+            rename(temporary, path)
         synchronize_folder(path.parent)
-    except OSError as error:
-        raise DiskError(
-            str(path), f"cannot be written: {error.strerror or error}; free space or choose another place", "DISK"
-        ) from error
     finally:
-        remove(temporary)
+        with suppress(DiskError):  # what cannot be removed now is swept at the next start
+            remove(temporary)
 
 
 def make_folder(path: Path) -> None:
-    """Raises DiskError when it cannot be made."""
-    try:
-        path.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise DiskError(str(path), f"cannot be made: {error.strerror or error}", "DISK") from error
+    """The folder and those above it. Raises DiskError when it cannot be made."""
+    if path.is_dir():
+        return
+    if path.parent != path:
+        make_folder(path.parent)
+    with refusing(path):
+        faults.reached("mkdir", path)
+        path.mkdir(exist_ok=True)
 
 
 def write_bytes(path: Path, content: bytes) -> None:
-    with replacing(path) as temporary:
-        temporary.write_bytes(content)
+    with replacing(path) as temporary, create(temporary) as file:
+        file.write(content)
+
+
+def put_json(path: Path, content: Any) -> None:
+    """Write a JSON file inside a folder that is being replaced: no rename of its own."""
+    with create(path) as file:
+        file.write(json.dumps(content, indent=1, ensure_ascii=False).encode() + b"\n")
 
 
 def write_text(path: Path, content: str) -> None:
@@ -69,6 +117,33 @@ def write_json(path: Path, content: Any) -> None:
     write_text(path, json.dumps(content, indent=1, ensure_ascii=False) + "\n")
 
 
+@contextmanager
+def in_place(path: Path) -> Iterator[int]:
+    """A descriptor of a file that is there or made now, for what is no content: a lock."""
+    with refusing(path):
+        faults.reached("create", path)
+        descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
+    try:
+        yield descriptor
+    finally:
+        os.close(descriptor)
+
+
+def put_in_place(descriptor: int, path: Path, content: bytes) -> None:
+    """Make this the content of an opened file; a reader may see a part of it."""
+    with refusing(path, len(content)):
+        faults.reached("write", path, content)
+        os.ftruncate(descriptor, 0)
+        os.pwrite(descriptor, content, 0)
+
+
+def rename(path: Path, new: Path) -> None:
+    """Give a file or a folder a new name, over an older file of that name."""
+    with refusing(new):
+        faults.reached("rename", path, new)
+        os.replace(path, new)
+
+
 def sweep(folder: Path) -> None:
     """Remove what an interrupted writer left in the folder."""
     for leftover in folder.glob(f"{TEMPORARY}*"):
@@ -76,11 +151,17 @@ def sweep(folder: Path) -> None:
 
 
 def remove(path: Path) -> None:
-    """Remove a file or a folder, if it is there."""
+    """Remove a file or a folder, if it is there. A checkpoint loses its manifest first: it is one no longer."""
     if path.is_dir() and not path.is_symlink():
-        shutil.rmtree(path)
-    else:
-        path.unlink(missing_ok=True)
+        for inner in sorted(path.iterdir()):
+            remove(inner)
+        with refusing(path):
+            faults.reached("rmdir", path)
+            path.rmdir()
+    elif path.exists() or path.is_symlink():
+        with refusing(path):
+            faults.reached("unlink", path)
+            path.unlink(missing_ok=True)
 
 
 def synchronize(path: Path) -> None:
@@ -89,13 +170,71 @@ def synchronize(path: Path) -> None:
         if file.is_dir():
             synchronize_folder(file)
         else:
-            with file.open("rb") as opened:
+            with refusing(file), file.open("rb") as opened:
+                faults.reached("fsync", file)
                 os.fsync(opened.fileno())
 
 
 def synchronize_folder(folder: Path) -> None:
-    descriptor = os.open(folder, os.O_RDONLY)
+    with refusing(folder):
+        faults.reached("fsync", folder)
+        descriptor = os.open(folder, os.O_RDONLY)
+        try:
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)
+
+
+def ask_for(path: Path, needs: int) -> None:
+    """Raises DiskError when the disk that the path lies on has not so many bytes free."""
+    there = free(path)
+    if there is not None and there < needs:
+        raise DiskError(str(path), f"needs {amount(needs)}, and {amount(there)} are free; {ADVICE}", "DISK_FULL")
+
+
+def free(path: Path) -> int | None:
+    """Bytes that may still be written on the disk of a path, there or not; None if the system does not say."""
+    while not path.exists() and path.parent != path:
+        path = path.parent
+    with suppress(OSError):
+        return shutil.disk_usage(path).free
+    return None
+
+
+ADVICE = "free some space or choose another place; nothing that was there is lost"
+
+
+@contextmanager
+def refusing(path: Path, needs: int | None = None) -> Iterator[None]:
+    """Turns an OSError of the block into a DiskError that says what is needed and what would help."""
     try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
+        yield
+    except OSError as error:
+        raise refusal(path, error, needs) from error
+
+
+def refusal(path: Path, error: OSError, needs: int | None = None) -> DiskError:
+    """The sentence for a refused operation."""
+    where, reason = str(final(path)), error.strerror or str(error)
+    if error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
+        there = free(path.parent)
+        room = "" if there is None else f" ({amount(there)} free)"
+        more = "" if needs is None else f" for {amount(needs)} more"
+        return DiskError(where, f"cannot be written: {reason}{more}{room}; {ADVICE}", "DISK_FULL")
+    if error.errno in (errno.EROFS, errno.EACCES, errno.EPERM):
+        return DiskError(where, f"may not be written: {reason}; change its permissions or choose another place", "DISK_DENIED")
+    return DiskError(where, f"cannot be written: {reason}; the disk may be failing, choose another place", "DISK")
+
+
+def final(path: Path) -> Path:
+    """The path as it is to be called in the end."""
+    return Path(*[re.sub(rf"^{re.escape(TEMPORARY)}\d+-(old-)?", "", part) for part in path.parts])
+
+
+def amount(count: float) -> str:
+    """1.5 MB: bytes for people."""
+    for unit in ("bytes", "kB", "MB", "GB"):
+        if count < 1000:
+            return f"{count:.3g} {unit}" if unit != "bytes" else f"{count:.0f} bytes"
+        count /= 1000
+    return f"{count:.3g} TB"

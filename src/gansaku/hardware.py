@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import platform
+from importlib import metadata
 from typing import Any
 
 import torch
@@ -43,3 +44,9 @@ def describe(where: torch.device) -> dict[str, Any]:
         "cpu": f"{platform.machine()} {torch.backends.cpu.get_cpu_capability()}",
         "bf16": fast_bf16(where),
     }
+
+
+def versions() -> dict[str, str]:
+    """What numbers come out of: Python, the libraries and the system."""
+    packages = {name: metadata.version(name) for name in ("torch", "numpy", "pillow", "h5py", "safetensors")}
+    return {"python": platform.python_version(), **packages, "system": f"{platform.system()} {platform.machine()}"}

@@ -1,8 +1,17 @@
-"""Who wants to hear what a verb is doing."""
+"""Who wants to hear what a verb is doing, and how a time is told."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
+
+
+def clock_text(seconds: float) -> str:
+    """4 s, 3:07, 2:15:00."""
+    whole = round(seconds)
+    if whole < 60:
+        return f"{whole} s"
+    minutes, rest = divmod(whole, 60)
+    return f"{minutes}:{rest:02d}" if minutes < 60 else f"{minutes // 60}:{minutes % 60:02d}:{rest:02d}"
 
 
 class Listener:

@@ -49,7 +49,7 @@ class Recipe:
     classes: int = 0  # 0: labels are not used
     fake_labels: Literal["same", "uniform"] = "same"
     seed: int = 0
-    precision: Literal["fp32", "bf16"] = "fp32"
+    precision: Literal["fp32", "bf16", "fp16"] = "fp32"
     fast: Literal["all", "none"] = "all"  # "none" turns off every path that is fast but not the plainest
     name: str = "custom"
 

@@ -7,19 +7,10 @@ import time
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
-from gansaku.listener import Listener
+from gansaku.listener import Listener, clock_text
 
 if TYPE_CHECKING:
     from rich.progress import Progress, TaskID
-
-
-def clock_text(seconds: float) -> str:
-    """4 s, 3:07, 2:15:00."""
-    whole = round(seconds)
-    if whole < 60:
-        return f"{whole} s"
-    minutes, rest = divmod(whole, 60)
-    return f"{minutes}:{rest:02d}" if minutes < 60 else f"{minutes // 60}:{minutes % 60:02d}:{rest:02d}"
 
 
 def tick_text(numbers: Mapping[str, float]) -> str:
@@ -28,7 +19,7 @@ def tick_text(numbers: Mapping[str, float]) -> str:
         real, fake = (numbers.get(f"discriminator/{which}{kind}") for which in ("real", "fake"))
         if real is not None and fake is not None:
             return f"D(x) {real:.2f}  D(G(z)) {fake:.2f}"
-    losses = [f"{name} {value:.3g}" for name, value in numbers.items() if name != "samples_per_second"]
+    losses = [f"{name.replace('/loss/', ' ')} {value:.3g}" for name, value in numbers.items() if "/loss/" in name]
     return "  ".join(losses[:4])
 
 

@@ -9,7 +9,7 @@ from gansaku.contract import Piece, Rows
 from gansaku.data.store import Facts
 from gansaku.errors import RunError
 from gansaku.recipes.registry import find
-from gansaku.runs import checkpoint
+from gansaku.runs import checkpoint, manifest
 from gansaku.training.state import begin, tensors
 from gansaku.training.step import cycle
 
@@ -123,6 +123,6 @@ def test_pruning_keeps_the_newest_by_number(tmp_path):
         state = trained(recipe, 1, state)
         checkpoint.save(tmp_path, state)
     (tmp_path / "notes").mkdir()
-    checkpoint.prune(tmp_path, 2)
-    assert [p.name for p in checkpoint.found(tmp_path)] == ["000000000012", "000000000016"]
+    manifest.prune(tmp_path, 2)
+    assert [p.name for p in manifest.found(tmp_path)] == ["000000000012", "000000000016"]
     assert (tmp_path / "notes").is_dir()

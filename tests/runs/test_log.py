@@ -54,7 +54,7 @@ def test_events_are_kept_in_order(path):
     writer.event(5, "stopped", "a sentence")
     writer.event(6, "continued", "another")
     writer.close()
-    assert log.events(path) == [(5, "stopped", "a sentence"), (6, "continued", "another")]
+    assert [event[:3] for event in log.events(path)] == [(5, "stopped", "a sentence"), (6, "continued", "another")]
 
 
 def test_no_log_is_an_empty_one_and_a_damaged_one_is_named(path):

@@ -346,7 +346,7 @@ def test_lazy_r1_with_a_falling_rate(shape):
             optimizer.param_groups[0]["lr"] = 1e-2 * (1 - 8 * (i + 1) / LENGTH)
         fake, real = g(latent(2 * i)), ours.real(8 * i)
         loss = softplus(-d(real)).mean() + softplus(d(fake.detach())).mean()
-        assert ("discriminator/r1" in ours.signals[i]) == (i in (0, 3, 6))
+        assert ("discriminator/loss/r1" in ours.signals[i]) == (i in (0, 3, 6))
         if i in (0, 3, 6):
             loss = loss + 3 * 2.0 * 0.5 * slope(d, real).square().sum(1).mean()
         step(d_step, loss)

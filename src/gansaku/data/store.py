@@ -16,16 +16,17 @@ import json
 import math
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO, Any, NamedTuple
+from typing import Any, NamedTuple
 
 import h5py
 import numpy as np
 from numpy.typing import NDArray
 
 from gansaku import files
-from gansaku.errors import DataError
+from gansaku.errors import DataError, DiskError
 
 VERSION = 1
 SPLITS = ("train", "test")  # in the order of their rows
@@ -147,7 +148,7 @@ def write(
     with files.replacing(path) as temporary:
         raw = temporary.with_name(f"{temporary.name}.raw")
         try:
-            with raw.open("wb") as spooled:
+            with files.create(raw) as spooled:
                 labels, columns, counts, fingerprint = spool(spooled, blocks, shape)
             about = {
                 "name": name,
@@ -158,7 +159,7 @@ def write(
                 "source": source,
                 "report": dict(report or {}),
             }
-            with h5py.File(temporary, "w") as file:
+            with files.File(temporary, "xb+") as disk, h5py.File(disk, "w") as file:
                 file.attrs["gansaku"] = VERSION
                 copy_rows(raw, file.create_dataset("samples", (len(labels), *row_shape(shape)), np.uint8))
                 file["labels"] = labels
@@ -167,11 +168,12 @@ def write(
                 # as a dataset, since attributes end at 64 KB; ASCII, since a file name may be no UTF-8
                 file["about"] = np.frombuffer(json.dumps(about).encode("ascii"), np.uint8)
         finally:
-            files.remove(raw)
+            with suppress(DiskError):  # what cannot be removed now is swept later
+                files.remove(raw)
 
 
 def spool(
-    raw: IO[bytes], blocks: Iterable[Block], shape: tuple[int, ...]
+    raw: files.File, blocks: Iterable[Block], shape: tuple[int, ...]
 ) -> tuple[NDArray[np.int64], dict[str, NDArray[np.float32]], dict[str, int], str]:
     """Append all samples to the raw file; labels, columns, counts and fingerprint are what is left in memory."""
     digest = hashlib.sha256(json.dumps(shape).encode())

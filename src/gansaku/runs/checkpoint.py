@@ -1,8 +1,4 @@
-"""Checkpoints: a folder each, named by the samples seen.
-
-    tensors.safetensors    every tensor of the state, optimizer moments included
-    state.json             the counts
-    manifest.json          size and SHA-256 of both; written last, it makes the checkpoint one
+"""The state to a checkpoint and back. What a checkpoint is, `manifest` says.
 
 No code is ever read from a checkpoint. Which layout in memory a tensor has is the recipe's affair: on restoring,
 weights keep their own, and moments take their weight's.
@@ -10,75 +6,95 @@ weights keep their own, and moments take their weight's.
 
 from __future__ import annotations
 
-import hashlib
 import json
+import struct
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+import torch
 from safetensors import SafetensorError
-from safetensors.torch import load_file, save_file
+from safetensors.torch import load_file
+from torch import Tensor
 
 from gansaku import files
-from gansaku.errors import DiskError, RunError
+from gansaku.errors import RunError
+from gansaku.runs import manifest
+from gansaku.runs.manifest import NUMBERS, TENSORS
 from gansaku.training.state import State, counts, restore, tensors
 
-VERSION = 1
-TENSORS, NUMBERS, MANIFEST = "tensors.safetensors", "state.json", "manifest.json"
+KINDS = {
+    torch.float64: "F64", torch.float32: "F32", torch.float16: "F16", torch.bfloat16: "BF16",
+    torch.int64: "I64", torch.int32: "I32", torch.int16: "I16", torch.int8: "I8", torch.uint8: "U8", torch.bool: "BOOL",
+}  # fmt: skip
 
 
-def save(folder: Path, state: State) -> Path:
-    """Write the state to `folder/<samples seen>`, complete or not at all. Returns the checkpoint's path."""
+def save(folder: Path, state: State, run: str = "") -> Path:
+    """Write the state to `folder/<samples seen>`, complete or not at all. Returns the checkpoint's path.
+
+    A sound checkpoint of the same samples stays as it is. `run` is the identity of the run that it belongs to.
+    Raises DiskError.
+    """
     path = folder / f"{state.seen:012d}"
-    with files.replacing(path) as temporary:
-        temporary.mkdir()
-        copies = {name: value.detach().cpu().contiguous().clone() for name, value in tensors(state).items()}
-        try:
-            save_file(copies, temporary / TENSORS)
-        except SafetensorError as error:  # it does not raise OSError when a disk is full
-            raise DiskError(str(path), f"cannot be written: {error}; free space or choose another place", "DISK") from error
-        (temporary / NUMBERS).write_text(json.dumps(counts(state)))
-        described = {name: describe(temporary / name) for name in (TENSORS, NUMBERS)}
-        (temporary / MANIFEST).write_text(json.dumps({"version": VERSION, "files": described}, indent=1))
+    held = {name: value.detach() for name, value in tensors(state).items()}
+    numbers = json.dumps({**counts(state), "run": run}).encode()
+    if path.exists():
+        if manifest.sound(path) and (path / NUMBERS).read_bytes() == numbers:
+            return path
+        files.remove(path)
+    with files.replacing(path, size(held) + len(numbers)) as temporary:
+        files.make_folder(temporary)
+        with files.create(temporary / TENSORS) as out:
+            write_tensors(out, held)
+        with files.create(temporary / NUMBERS) as out_numbers:
+            out_numbers.write(numbers)
+        digests = {TENSORS: out.digest.hexdigest(), NUMBERS: out_numbers.digest.hexdigest()}
+        manifest.write(temporary, digests, {"seen": state.seen})
     return path
 
 
-def describe(file: Path) -> dict[str, Any]:
-    """Size and SHA-256 of a file."""
-    with file.open("rb") as opened:
-        return {"bytes": file.stat().st_size, "sha256": hashlib.file_digest(opened, "sha256").hexdigest()}
+def write_tensors(out: files.File, held: Mapping[str, Tensor]) -> None:
+    """The safetensors layout: the length of a JSON header, the header, all bytes in its order.
 
-
-def found(folder: Path) -> list[Path]:
-    """The checkpoints in a folder, oldest first; whether they are sound, `check` says."""
-    return sorted(p for p in folder.glob("*") if p.name.isdigit() and (p / MANIFEST).is_file())
-
-
-def check(path: Path) -> None:
-    """Raises RunError when a file of the checkpoint is not what its manifest says."""
-    manifest = read_json(path / MANIFEST)
-    version = manifest.get("version")
-    if version != VERSION:
-        raise RunError(str(path), f"has layout {version}; this Gansaku reads {VERSION}", "CKPT_VERSION")
-    for name in (TENSORS, NUMBERS):
-        expected = manifest.get("files", {}).get(name)
-        if not (path / name).is_file():
-            raise RunError(str(path), f"{name} is missing; the checkpoint cannot be used", "CKPT_CORRUPT")
-        if describe(path / name) != expected:
-            raise RunError(str(path), f"{name} is not what its manifest says; the checkpoint is damaged", "CKPT_CORRUPT")
-
-
-def load(path: Path, state: State) -> None:
-    """Set a fresh state of the same recipe to the checkpoint's.
-
-    Raises RunError when it is damaged, or when its tensors are not those of this state, naming the first five.
+    Written here and not by the library, so that one tensor at a time is copied, hashed on the way, and every write
+    passes the one place that writes.
     """
-    check(path)
+    header, at = dict[str, Any](), 0
+    for name, value in held.items():
+        end = at + value.numel() * value.element_size()
+        header[name] = {"dtype": KINDS[value.dtype], "shape": list(value.shape), "data_offsets": [at, end]}
+        at = end
+    text = json.dumps(header).encode()
+    text += b" " * (-len(text) % 8)
+    out.write(struct.pack("<Q", len(text)) + text)
+    for value in held.values():
+        out.write(value.cpu().contiguous().reshape(-1).view(torch.uint8).numpy())
+
+
+def size(held: Mapping[str, Tensor]) -> int:
+    """Bytes of some tensors, roughly as they lie on the disk."""
+    return sum(value.numel() * value.element_size() + 200 for value in held.values())
+
+
+def load(path: Path, state: State, run: str = "", fresh: tuple[str, ...] = ()) -> None:
+    """Set a fresh state of the same recipe to the checkpoint's; the players in `fresh` begin with new moments.
+
+    Raises RunError when it is damaged, when it is another run's, or when its tensors are not those of this state,
+    naming the first five.
+    """
+    manifest.check(path)
     try:
         stored = load_file(path / TENSORS)
     except SafetensorError as error:
         raise RunError(str(path / TENSORS), f"is no safetensors file: {error}", "CKPT_CORRUPT") from None
     compare(path, {n: tuple(t.shape) for n, t in stored.items()}, {n: tuple(t.shape) for n, t in tensors(state).items()})
-    restore(state, stored, read_json(path / NUMBERS))
+    numbers = manifest.read_json(path / NUMBERS)
+    if numbers.get("seen") != manifest.seen(path):
+        raise RunError(str(path), f"holds the state after {numbers.get('seen')} samples; it was renamed", "CKPT_FOREIGN")
+    if run and numbers.get("run", run) not in ("", run):
+        raise RunError(str(path), "is another run's checkpoint; remove it", "CKPT_FOREIGN")
+    gone = tuple(f"optimizer/{player}/" for player in fresh)
+    restore(state, {name: value for name, value in stored.items() if not (gone and name.startswith(gone))}, numbers)
 
 
 def compare(path: Path, stored: dict[str, Any], own: dict[str, Any]) -> None:
@@ -93,19 +109,3 @@ def compare(path: Path, stored: dict[str, Any], own: dict[str, Any]) -> None:
     if wrong:
         sentence = f"belongs to another network: {'; '.join(wrong[:5])}" + (f"; {len(wrong) - 5} more" if wrong[5:] else "")
         raise RunError(str(path), sentence, "CKPT_FOREIGN")
-
-
-def prune(folder: Path, keep: int) -> None:
-    """Remove all but the newest checkpoints. The newest was just written, so one sound checkpoint always stays."""
-    for old in found(folder)[:-keep]:
-        files.remove(old)
-
-
-def read_json(path: Path) -> dict[str, Any]:
-    try:
-        content = json.loads(path.read_text())
-    except (OSError, ValueError) as error:
-        raise RunError(str(path), f"cannot be read: {error}", "CKPT_CORRUPT") from None
-    if not isinstance(content, dict):
-        raise RunError(str(path), "holds no JSON object", "CKPT_CORRUPT")
-    return content

@@ -1,10 +1,12 @@
 """The run folder: the interface between training, command line and dashboard. Looking at one imports no torch.
 
-recipe.toml     every setting, written once
+recipe.toml     every setting; written again only when a run goes on with others
 run.json        data source, fingerprint and classes; machine; versions; no absolute path that matters
 log.sqlite      numbers and events
 checkpoints/    a folder each, named by samples seen
 sheets/         a picture each, named by samples seen
+report.html     all of it to look at, in one file
+lock            held by the training that writes here
 """
 
 from __future__ import annotations
@@ -18,7 +20,8 @@ from typing import Any
 from gansaku import files
 from gansaku.errors import RunError, UsageError
 
-RECIPE, ABOUT, LOG, CHECKPOINTS, SHEETS = "recipe.toml", "run.json", "log.sqlite", "checkpoints", "sheets"
+RECIPE, ABOUT, LOG, REPORT = "recipe.toml", "run.json", "log.sqlite", "report.html"
+CHECKPOINTS, SHEETS = "checkpoints", "sheets"
 
 
 @dataclass(frozen=True)
@@ -46,6 +49,10 @@ class Folder:
     @property
     def sheets(self) -> Path:
         return self.path / SHEETS
+
+    @property
+    def report(self) -> Path:
+        return self.path / REPORT
 
     @property
     def exists(self) -> bool:
@@ -83,7 +90,7 @@ class Folder:
 
 def ours(path: Path) -> bool:
     """Whether it may lie in a folder that becomes a run: hidden files, and what an interrupted start left."""
-    return path.name.startswith(".") or path.name in (RECIPE, CHECKPOINTS, SHEETS)
+    return path.name.startswith(".") or path.name in (RECIPE, CHECKPOINTS, SHEETS, "lock")
 
 
 def opened(path: str | Path) -> Folder:

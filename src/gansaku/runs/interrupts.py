@@ -1,4 +1,4 @@
-"""Signals that ask a training to stop: the running cycle is finished, then a checkpoint is written."""
+"""Signals that ask a verb to stop: at once while nothing can be lost, after the running cycle while it trains."""
 
 from __future__ import annotations
 
@@ -8,7 +8,17 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from types import FrameType
 
+from gansaku.errors import GansakuError
+
 ASKING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+
+
+class Interrupted(GansakuError):
+    """A signal ended the work; everything is saved."""
+
+    def __init__(self, where: str, sentence: str, number: int):
+        super().__init__(where, sentence)
+        self.exit_code = 128 + number
 
 
 class StopRequest:
@@ -16,18 +26,27 @@ class StopRequest:
 
     def __init__(self) -> None:
         self.signal: int | None = None
+        self.noting = False  # a signal is noted; else it is raised where the process is
 
     def __bool__(self) -> bool:
         return self.signal is not None
 
-    @property
-    def exit_code(self) -> int:
-        return 128 + (self.signal or 0)
+    @contextmanager
+    def noted(self) -> Iterator[None]:
+        """In the block a signal is noted and not raised: whoever works there looks at the request."""
+        self.noting = True
+        try:
+            yield
+        finally:
+            self.noting = False
+
+    def interrupted(self, where: str, sentence: str) -> Interrupted:
+        return Interrupted(where, sentence, self.signal or 0)
 
 
 @contextmanager
-def listening() -> Iterator[StopRequest]:
-    """Notes the first signal; the second one ends the process as it always did."""
+def listening(where: str, sentence: str = "interrupted; nothing half-done is left") -> Iterator[StopRequest]:
+    """Raises the first signal, with this sentence, or notes it; the second one ends the process as it always did."""
     request = StopRequest()
     if threading.current_thread() is not threading.main_thread():
         yield request  # only the main thread may set handlers; whoever runs us there stops us another way
@@ -37,6 +56,8 @@ def listening() -> Iterator[StopRequest]:
         request.signal = number
         for asked, handler in before.items():
             signal.signal(asked, handler)
+        if not request.noting:
+            raise request.interrupted(where, sentence)
 
     # One that is ignored stays ignored: `nohup` means it.
     asked_here = [s for s in ASKING if signal.getsignal(s) not in (signal.SIG_IGN, None)]

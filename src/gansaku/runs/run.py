@@ -7,10 +7,9 @@ from pathlib import Path
 
 from torch import Tensor, nn
 
-from gansaku.errors import RunError
 from gansaku.recipe import Recipe, from_toml
 from gansaku.recipes import registry
-from gansaku.runs import checkpoint, log
+from gansaku.runs import checkpoint, log, manifest
 from gansaku.runs.folder import Folder
 from gansaku.sampling import sample
 from gansaku.training.by_hand import shown_generator
@@ -23,6 +22,7 @@ class Run:
 
     folder: Folder
     recipe: Recipe
+    at: int | None = None  # which checkpoint, by its samples seen; None: the newest sound one
 
     def __repr__(self) -> str:
         return f"Run({str(self.path)!r}, {self.recipe.name})"
@@ -32,16 +32,13 @@ class Run:
         return self.folder.path
 
     def state(self) -> State:
-        """The state of the newest checkpoint, read from the disk, on the CPU."""
+        """The state of the checkpoint, read from the disk, on the CPU."""
         state = begin(self.recipe)
-        newest = checkpoint.found(self.folder.checkpoints)
-        if not newest:
-            raise RunError(str(self.path), "has no checkpoint yet; train it first", "CKPT_NONE")
-        checkpoint.load(newest[-1], state)
+        checkpoint.load(manifest.at(self.folder.checkpoints, self.at), state)
         return state
 
     def generator(self) -> nn.Module:
-        """The newest checkpoint's generator whose samples to show: the weight average where the recipe has one."""
+        """The checkpoint's generator whose samples to show: the weight average where the recipe has one."""
         return shown_generator(self.state()).eval()
 
     def curve(self, name: str) -> list[tuple[int, float]]:

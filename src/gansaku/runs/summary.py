@@ -1,4 +1,4 @@
-"""A run in a screenful, read from its folder without torch."""
+"""A run in a screenful, read from its folder without torch; every checkpoint is verified."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import math
 from pathlib import Path
 from typing import Any
 
-from gansaku.runs import log
+from gansaku.runs import log, manifest
 from gansaku.runs.folder import opened
 
 
@@ -15,11 +15,12 @@ def summarize(path: Path) -> dict[str, Any]:
     """What the run is, how far it is, its last numbers, checkpoints and newest sheet."""
     folder = opened(path)
     about, recipe = folder.read_about(), folder.read_recipe()
-    checkpoints = sorted(p for p in folder.checkpoints.glob("*") if p.name.isdigit())
-    curves = {name: log.curve(folder.log, name) for name in log.names(folder.log)}
-    last = {name: points[-1] for name, points in curves.items() if points}
-    seen = max((at for at, _ in last.values()), default=0)
+    checkpoints = manifest.listed(folder.checkpoints)
+    good = [checkpoint["seen"] for checkpoint in checkpoints if checkpoint["state"] == "good"]
+    last = {name: points[-1] for name, points in log.curves(folder.log).items()}
+    seen = max([*good, *[at for at, _ in last.values()]], default=0)
     sheet = folder.newest_sheet()
+    events = [event for event in log.events(folder.log) if event.kind != "save"]  # the checkpoints are listed
     return {
         "run": str(path),
         "recipe": about["recipe"],
@@ -28,11 +29,12 @@ def summarize(path: Path) -> dict[str, Any]:
         "length": recipe["length"],
         "passes": round(seen / about["data"]["count"], 2),
         "starts": log.attempts(folder.log),
-        "parameters": parameters(checkpoints[-1] / "tensors.safetensors") if checkpoints else {},
+        "parameters": parameters(folder.checkpoints / f"{good[-1]:012d}" / manifest.TENSORS) if good else {},
         "last": {name: value for name, (_, value) in last.items()},
-        "events": [{"seen": seen, "kind": kind, "sentence": text} for seen, kind, text in log.events(folder.log)],
-        "checkpoints": [p.name for p in checkpoints],
+        "events": [{"seen": e.seen, "kind": e.kind, "sentence": e.sentence} for e in events],
+        "checkpoints": checkpoints,
         "sheet": str(sheet) if sheet else None,
+        "report": str(folder.report) if folder.report.is_file() else None,
         "machine": about["machine"],
     }
 

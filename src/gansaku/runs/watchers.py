@@ -14,7 +14,8 @@ from gansaku.render.sheet import png, sheet, tiles
 from gansaku.sampling import quantized, sample
 from gansaku.training.by_hand import shown_generator
 from gansaku.training.loop import Moments, Watcher, always, at, every
-from gansaku.training.state import State, first_bad
+from gansaku.training.state import State, diagnosed
+from gansaku.training.step import rate
 
 PASSES = (1 / 3, 1, 2, 3, 5, 10, 15, 20, 40, 60, 120, 160)
 """When article 4 looked at its samples: dense at first."""
@@ -61,51 +62,51 @@ class Averages:
 
 
 def recording(recipe: Recipe, seen: int, report: Report, clock: Callable[[], float] = time.perf_counter) -> list[Watcher]:
-    """Report the means of all signals at every tick, with samples per second; the run stands at `seen` samples.
+    """Report at every tick the means of all signals, the learning rates and samples per second.
 
-    Raises Stopped at the first tick whose numbers are not finite, naming player and term.
+    The run stands at `seen` samples. Raises Stopped at the first tick after something was not finite.
     """
     averages = Averages()
     last = {"time": clock(), "seen": seen}
 
     def note(state: State, signals: Signals) -> None:
         means, now = averages.read(), clock()
+        means |= {f"{name}/rate": rate(state, recipe, player) for name, player in recipe.players.items()}
         means["samples_per_second"] = (state.seen - last["seen"]) / max(1e-9, now - last["time"])
         last.update(time=now, seen=state.seen)
         report(state.seen, means)
-        check_finite(state.seen, means)
+        check_sound(state)
 
     return [Watcher(always, averages.add), Watcher(every(tick(recipe)), note)]
 
 
-def check_finite(seen: int, means: Mapping[str, float]) -> None:
-    """Raises Stopped when a number is infinite or not a number."""
-    wrong = [name for name, value in means.items() if not abs(value) < float("inf")]
-    if wrong:
-        raise Stopped(wrong[0], f"is not finite by sample {seen:,}; try a lower learning rate", "NON_FINITE")
-
-
 def check_sound(state: State) -> None:
-    """Raises Stopped when a weight, average, moment or memory is not finite: nothing after it may be saved."""
-    wrong = first_bad(state)
-    if wrong is not None:
-        raise Stopped(wrong, f"is not finite by sample {state.seen:,}; try a lower learning rate", "NON_FINITE")
+    """Raises Stopped when anything was or is not finite: nothing after it may be saved."""
+    found = diagnosed(state)
+    if found is not None:
+        raise Stopped(found.name, found.sentence(), "NON_FINITE")
 
 
-def drawing(recipe: Recipe, moments: list[int], write: Callable[[int, bytes], None]) -> Watcher:
+def drawing(recipe: Recipe, moments: list[int], write: Callable[[int, Callable[[], bytes]], None], run: str) -> Watcher:
     """Draw a sheet from the same latents at each of the moments, with the weight average where there is one."""
 
     def draw(state: State, signals: Signals) -> None:
-        write(state.seen, sheet_png(recipe, state))
+        write(state.seen, lambda: sheet_png(recipe, state, run))
 
     return Watcher(at(moments), draw)
 
 
-def sheet_png(recipe: Recipe, state: State) -> bytes:
+def sheet_png(recipe: Recipe, state: State, run: str) -> bytes:
     """The sheet of a state, as PNG with its origin in the text chunks."""
     phase = recipe.phase(state.seen)
     samples = quantized(sample(shown_generator(state), recipe, range(SHEET), SHEET_SEED, phase=phase)).numpy()
-    notes = {"Software": "Gansaku", "Recipe": recipe.name, "Samples seen": str(state.seen), "Seed": str(SHEET_SEED)}
+    notes = {
+        "Software": "Gansaku",
+        "Run": run,
+        "Recipe": recipe.name,
+        "Samples seen": str(state.seen),
+        "Seed": str(SHEET_SEED),
+    }
     return png(sheet(tiles(samples), columns=8), notes)
 
 

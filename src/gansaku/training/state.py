@@ -10,11 +10,13 @@ import torch
 from torch import Tensor, nn
 from torch.nn.utils.parametrizations import _SpectralNorm
 
-from gansaku.contract import Memory
+from gansaku.contract import Memory, Player
 from gansaku.errors import RecipeError
 from gansaku.keys import key
 from gansaku.networks.blocks import CHANNELS_LAST
 from gansaku.recipe import Recipe
+from gansaku.training.precision import start_scales
+from gansaku.training.sentinel import Found, Sentinel, first_bad
 
 
 @dataclass
@@ -29,11 +31,17 @@ class State:
     seen: int = 0  # real samples
     turns: int = 0
     moves: dict[str, int] = field(default_factory=dict)  # optimizer steps of each player
-    trained: dict[str, list[nn.Parameter]] = field(default_factory=dict)  # what each player's optimizer may change
+    rollbacks: int = 0  # each halves the learning rates and changes the noise
+    trained: dict[str, dict[str, nn.Parameter]] = field(default_factory=dict)  # what each player's optimizer may change
+    sentinel: Sentinel = field(default_factory=Sentinel)
 
     @property
     def device(self) -> torch.device:
         return next(self.nets["generator"].parameters()).device
+
+    def noise(self, recipe: Recipe) -> int:
+        """The seed of what is drawn while training: the recipe's, and another one after each rollback."""
+        return key(recipe.seed, "rollback", self.rollbacks) if self.rollbacks else recipe.seed
 
 
 def begin(recipe: Recipe, device: str | torch.device = "cpu", dtype: torch.dtype = torch.float32) -> State:
@@ -44,10 +52,10 @@ def begin(recipe: Recipe, device: str | torch.device = "cpu", dtype: torch.dtype
             torch.manual_seed(key(recipe.seed, "weights", name))
             net = player.network.build().to(device, dtype)
         nets[name] = arrange(net, recipe) if recipe.fast == "all" else net
-    trained = {name: [p for p in net.parameters() if p.requires_grad] for name, net in nets.items()}
+    trained = {name: {n: p for n, p in net.named_parameters() if p.requires_grad} for name, net in nets.items()}
     ema = {name: copied(nets[name]) for name, player in recipe.players.items() if player.ema is not None}
     memory, size = start_memory(recipe, device), recipe.phase(0).size
-    state = State(nets, {}, ema, memory, size, moves=dict.fromkeys(nets, 0), trained=trained)
+    state = State(nets, {}, ema, memory, size, moves=dict.fromkeys(nets, 0), trained=trained, sentinel=Sentinel(device))
     renew_optimizers(state, recipe)
     return state
 
@@ -67,12 +75,12 @@ def renew_optimizers(state: State, recipe: Recipe) -> None:
     """Fresh optimizers: at the start, and where the network grows."""
     fused = recipe.fast == "all"
     for name, player in recipe.players.items():
-        state.optimizers[name] = player.optimizer.build(state.trained[name], player.lr, fused)
+        state.optimizers[name] = player.optimizer.build(state.trained[name].values(), player.lr, fused)
 
 
 def start_memory(recipe: Recipe, device: str | torch.device) -> Memory:
     """What all parts remember, in one flat dictionary. Raises RecipeError when two parts use one name."""
-    memory: Memory = {}
+    memory: Memory = {name: value.to(device) for name, value in start_scales(recipe).items()}
     for remembering in recipe.remembering():
         mine = remembering.memory(recipe)
         clash = sorted(memory.keys() & mine.keys())
@@ -82,11 +90,29 @@ def start_memory(recipe: Recipe, device: str | torch.device) -> Memory:
     return memory
 
 
-def first_bad(state: State) -> str | None:
-    """The name of the first tensor of the state that is not finite; None if all are."""
-    floating = {name: value for name, value in tensors(state).items() if value.is_floating_point()}
-    finite = torch.stack([value.isfinite().all().to(state.device) for value in floating.values()]).tolist()
-    return next((name for name, good in zip(floating, finite, strict=True) if not good), None)
+def diagnosed(state: State) -> Found | None:
+    """The first bad number since the start, and where it came from; None if all are finite.
+
+    What came in from outside is blamed first; then what the networks hold, since no optimizer has stepped with a bad
+    number: its moments, then its weights; then what the turn computed; at last what no gradient passes.
+    """
+    look = state.sentinel.read()
+    found, given = look if look is not None else (None, False)
+    if found is not None and given:
+        return found
+    held = tensors(state)
+    moments = {name: value for name, value in held.items() if name.startswith("optimizer/")}
+    trained = {f"net/{player}/{name}" for player, parameters in state.trained.items() for name in parameters}
+    weights = {name: value for name, value in held.items() if name in trained}
+    cause = first_bad(moments | weights)
+    if cause is None and found is not None:
+        return found
+    cause = cause or first_bad(held)
+    if cause is None:
+        return None
+    if found is None:
+        return Found(cause, cause.split("/")[1] if "/" in cause else "", state.turns, state.seen)
+    return found._replace(name=cause)
 
 
 @torch.no_grad()
@@ -128,9 +154,35 @@ def tensors(state: State) -> dict[str, Tensor]:
     return found
 
 
+def full_size(state: State, recipe: Recipe) -> int:
+    """Bytes of the state once every optimizer has its moments."""
+    held = sum(value.numel() * value.element_size() for value in tensors(state).values())
+    if any(optimizer.state for optimizer in state.optimizers.values()):
+        return held
+    for name, player in recipe.players.items():
+        weights = sum(p.numel() * p.element_size() for p in state.trained[name].values())
+        held += weights * moments(player)
+    return held
+
+
+def moments(player: Player) -> int:
+    """How many numbers a player's optimizer remembers of each weight: it is asked to step once with eight."""
+    weight = nn.Parameter(torch.zeros(8))
+    optimizer = player.optimizer.build([weight], player.lr, False)
+    weight.grad = torch.zeros(8)
+    optimizer.step()
+    return sum(isinstance(value, Tensor) and value.shape == weight.shape for value in optimizer.state[weight].values())
+
+
 def counts(state: State) -> dict[str, Any]:
     """The rest of the state, for JSON."""
-    return {"seen": state.seen, "turns": state.turns, "size": list(state.size), "moves": dict(state.moves)}
+    return {
+        "seen": state.seen,
+        "turns": state.turns,
+        "size": list(state.size),
+        "moves": dict(state.moves),
+        "rollbacks": state.rollbacks,
+    }
 
 
 def restore(state: State, stored: dict[str, Tensor], numbers: dict[str, Any]) -> None:
@@ -143,8 +195,9 @@ def restore(state: State, stored: dict[str, Tensor], numbers: dict[str, Any]) ->
     for player, optimizer in state.optimizers.items():
         for name, parameter in state.nets[player].named_parameters():
             restore_slots(optimizer, parameter, slots(stored, f"optimizer/{player}/{name}/"))
-    state.seen, state.turns = numbers["seen"], numbers["turns"]
+    state.seen, state.turns, state.rollbacks = numbers["seen"], numbers["turns"], numbers.get("rollbacks", 0)
     state.size, state.moves = tuple(numbers["size"]), dict(numbers["moves"])
+    state.sentinel = Sentinel(state.device)
 
 
 def restore_slots(optimizer: torch.optim.Optimizer, parameter: nn.Parameter, stored: dict[str, Tensor]) -> None:

@@ -13,6 +13,8 @@ from gansaku.errors import RecipeError, nearest
 from gansaku.keys import key
 from gansaku.parts import part_name
 from gansaku.recipe import Recipe
+from gansaku.training.precision import autocast, scaled, unscale
+from gansaku.training.sentinel import Look, norms
 from gansaku.training.state import State, follow, renew_optimizers
 
 Data = Callable[[int, Phase], list[Piece]]
@@ -54,14 +56,21 @@ def start_cycle(state: State, recipe: Recipe) -> Phase:
 
 
 def play_batch(state: State, recipe: Recipe, phase: Phase, moves: tuple[Move, ...], pieces: list[Piece]) -> list[Signals]:
-    """The moves that share one batch of real samples, with the signals of each."""
+    """The moves that share one batch of real samples, with the signals of each.
+
+    A player's second move on the same batch has names of its own: `generator/fake_2`.
+    """
     played = []
     state.seen += phase.batch
+    for piece in pieces:
+        piece.arrived |= {"real samples": piece.real} | {f"column {name}": c for name, c in piece.columns.items()}
     for i, move in enumerate(moves):
         if move.fake == "new":
             for piece in pieces:
                 deal(state, recipe, phase, piece, graph=generator_reuses(moves[i:]))
-        played.append(play(state, recipe, phase, move, pieces))
+        number = 1 + sum(earlier.player == move.player for earlier in moves[:i])
+        signals = play(state, recipe, phase, move, pieces)
+        played.append({name + (f"_{number}" if number > 1 else ""): value for name, value in signals.items()})
     return played
 
 
@@ -80,14 +89,14 @@ def play(state: State, recipe: Recipe, phase: Phase, move: Move, pieces: list[Pi
     global batch, whatever the number of ranks and micro-batches it is split into.
     """
     player, moves = recipe.players[move.player], state.moves
-    reseed(state.device, key(recipe.seed, state.turns))  # what a network draws by itself, as dropout does
+    reseed(state.device, key(state.noise(recipe), state.turns))  # what a network draws by itself, as dropout does
     for name in state.nets:
         thaw(state, name, name == move.player)  # nobody would use the other players' weight gradients
-    turns, means = [], Signals()
+    turns, means, looked = [], Signals(), Signals()
     for piece in pieces:
         turn = Turn(
             recipe, move.player, moves[move.player], state.seen, phase, piece, state.nets, state.memory,
-            Draw(recipe.seed, state.turns, piece.rows, piece.real),
+            Draw(state.noise(recipe), state.turns, piece.rows, piece.real),
         )  # fmt: skip
         with autocast(recipe, piece.real):
             losses = joined(recipe.method.losses(turn), due(player, turn))
@@ -95,13 +104,13 @@ def play(state: State, recipe: Recipe, phase: Phase, move: Move, pieces: list[Pi
             numbers = joined(losses, recipe.method.signals(turn))
         for name, value in numbers.items():
             check_shape(f"{move.player}/{name}", value, piece)
-        torch.stack([loss.sum() for loss in losses.values()]).sum().div(piece.rows.total).backward()  # type: ignore[no-untyped-call]
-        for name, value in numbers.items():
-            mean = value.detach().sum() / piece.rows.total
-            means[name] = means[name] + mean if name in means else mean
+        loss = torch.stack([loss.sum() for loss in losses.values()]).sum().div(piece.rows.total)
+        scaled(loss, state.memory, move.player).backward()  # type: ignore[no-untyped-call]
+        add(means, {name: value.detach().sum() / piece.rows.total for name, value in numbers.items()})
         piece.earlier |= {which: detached(verdict) for which, verdict in judged.items()}
+        add(looked, look_at(piece, judged))
         turns.append(turn)
-    update(state, recipe, move, player, means)
+    update(state, recipe, move, player, means, looked)
     if move.player == "generator":
         for piece in pieces:
             piece.fakes.release()
@@ -114,28 +123,52 @@ def play(state: State, recipe: Recipe, phase: Phase, move: Move, pieces: list[Pi
         state.memory = memory
     state.turns += 1
     moves[move.player] += 1
-    return {f"{move.player}/{name}": value for name, value in means.items()}
+    return {f"{move.player}/{'loss/' if name in losses else ''}{name}": value for name, value in means.items()}
 
 
-def update(state: State, recipe: Recipe, move: Move, player: Player, means: Signals) -> None:
-    """The one place that steps an optimizer. Gradients and means are first added up over the ranks."""
-    net, optimizer = state.nets[move.player], state.optimizers[move.player]
-    ranks.add_up([p.grad for p in net.parameters() if p.grad is not None])
-    ranks.add_up(list(means.values()))
-    for group in optimizer.param_groups:
-        group["lr"] = player.lr * (player.rate.at(state.seen, recipe.length) if player.rate is not None else 1.0)
-    if move.gate is None:
-        optimizer.step()
-    else:
+def update(state: State, recipe: Recipe, move: Move, player: Player, means: Signals, looked: Signals) -> None:
+    """The one place that steps an optimizer. Gradients and numbers are first added up over the ranks.
+
+    It does not step once a number was not finite, nor where the move's gate or the loss scale of fp16 says so.
+    """
+    optimizer = state.optimizers[move.player]
+    named = {name: p.grad for name, p in state.trained[move.player].items() if p.grad is not None}
+    gradients = list(named.values())
+    ranks.add_up(gradients)
+    ranks.add_up([*means.values(), *looked.values()])
+    overflowed = unscale(gradients, state.memory, move.player)
+    each = norms(gradients)
+    if overflowed is not None:
+        overflow, expected = overflowed
+        each = [torch.where(expected, 0, norm) for norm in each]
+    names = (*looked, *[f"/{name}" for name in means], *[f"/gradient of {name}" for name in named])
+    seen_now = torch.stack(
+        [value.to(state.sentinel.bad.device, torch.float32) for value in (*looked.values(), *means.values(), *each)]
+    )
+    skip = state.sentinel.look(Look(move.player, state.turns, state.seen, names, seen_now.square()))
+    means["gradient"] = torch.linalg.vector_norm(torch.stack(each)) if each else torch.zeros_like(skip, dtype=torch.float32)
+    if overflowed is not None:
+        skip = skip | overflow
+        means |= {"skipped": overflow.float(), "scale": state.memory[f"loss_scale/{move.player}"].clone()}
+    if move.gate is not None:
         if move.gate.signal not in means:
             known = nearest(move.gate.signal, list(means))
             raise RecipeError("gate.signal", f"there is no signal {move.gate.signal!r}{known}", "SIGNAL")
-        step_unless(optimizer, means[move.gate.signal] >= move.gate.below)
+        skip = skip | (means[move.gate.signal] >= move.gate.below)
+    for group in optimizer.param_groups:
+        group["lr"] = rate(state, recipe, player)
+    step_unless(optimizer, skip)
     optimizer.zero_grad(set_to_none=True)
     if player.clip is not None:
         with torch.no_grad():
-            torch._foreach_clamp_min_([*state.trained[move.player]], -player.clip)
-            torch._foreach_clamp_max_([*state.trained[move.player]], player.clip)
+            torch._foreach_clamp_min_([*state.trained[move.player].values()], -player.clip)
+            torch._foreach_clamp_max_([*state.trained[move.player].values()], player.clip)
+
+
+def rate(state: State, recipe: Recipe, player: Player) -> float:
+    """The learning rate now: the player's, on its schedule, halved by each rollback."""
+    scheduled = player.rate.at(state.seen, recipe.length) if player.rate is not None else 1.0
+    return float(player.lr * scheduled * 0.5**state.rollbacks)
 
 
 def step_unless(optimizer: torch.optim.Optimizer, skip: Tensor) -> None:
@@ -148,20 +181,37 @@ def step_unless(optimizer: torch.optim.Optimizer, skip: Tensor) -> None:
         optimizer.step()
 
 
+def look_at(piece: Piece, judged: dict[tuple[str, int], Verdict]) -> Signals:
+    """Norms by name of what came into the turn, and of what the networks made of it, in the order they came about."""
+    found = dict(piece.arrived)
+    piece.arrived.clear()
+    for (which, i), verdict in judged.items():
+        kind = f"{'real' if which == 'real' else 'generated'} samples{f' {i}' if i else ''}"
+        found |= {f"/{part} on {kind}": value.detach() for part, value in verdict._asdict().items() if value is not None}
+    return dict(zip(found, norms(found.values()), strict=True))
+
+
+def add(sums: Signals, more: Signals) -> None:
+    """Add each number to its sum, in place."""
+    for name, value in more.items():
+        sums[name] = sums[name] + value if name in sums else value
+
+
 def deal(state: State, recipe: Recipe, phase: Phase, piece: Piece, graph: bool) -> None:
     """New latents and labels for a piece. With `graph`, a generator's move to come goes back through these fakes."""
-    draw, net = Draw(recipe.seed, state.turns, piece.rows, piece.real), state.nets["generator"]
+    draw, net = Draw(state.noise(recipe), state.turns, piece.rows, piece.real), state.nets["generator"]
     labels = piece.labels
     if recipe.fake_labels == "uniform":
         labels = (draw.uniform("labels") * max(1, recipe.classes)).to(labels.dtype)
 
     def make(i: int, want_graph: bool) -> Tensor:
         z = recipe.latent.sample(draw, f"latent{i}")
-        moving = state.trained["generator"][0].requires_grad
+        moving = next(iter(state.trained["generator"].values())).requires_grad
         thaw(state, "generator", want_graph)
         with torch.set_grad_enabled(want_graph), autocast(recipe, piece.real):
             fakes: Tensor = net(z, labels, phase).to(piece.real.dtype)
         thaw(state, "generator", moving)
+        piece.arrived |= {f"latents{f' {i}' if i else ''}": z, f"generator/samples{f' {i}' if i else ''}": fakes.detach()}
         return fakes
 
     piece.fakes, piece.fake_labels = Fakes(make, graph), labels
@@ -215,13 +265,8 @@ def reseed(device: torch.device, seed: int) -> None:
 
 def thaw(state: State, player: str, moving: bool) -> None:
     """Let gradients reach the weights that the player's optimizer changes, or no longer."""
-    for parameter in state.trained[player]:
+    for parameter in state.trained[player].values():
         parameter.requires_grad_(moving)
-
-
-def autocast(recipe: Recipe, like: Tensor) -> torch.autocast:
-    """bf16 for what is safe in it (convolutions, products), where the recipe says so."""
-    return torch.autocast(like.device.type, torch.bfloat16, enabled=recipe.precision == "bf16")
 
 
 def detached(verdict: Verdict) -> Verdict:

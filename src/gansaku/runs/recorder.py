@@ -1,0 +1,146 @@
+"""What a training leaves in its folder while it runs: log, checkpoints, sheets, report.
+
+Checkpoints matter: when one cannot be written, the training waits, tries again and at last stops, with the previous one
+as it was. The rest does not: a log, sheet or report that cannot be written is told of and never stops a training.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping
+from contextlib import suppress
+
+from gansaku import files
+from gansaku.errors import DiskError, RunError
+from gansaku.listener import Listener
+from gansaku.recipe import Recipe
+from gansaku.runs import checkpoint, manifest
+from gansaku.runs.folder import Folder
+from gansaku.runs.log import Log
+from gansaku.runs.report import Report
+from gansaku.runs.watchers import check_sound, drawing, paced, recording, sheet_moments
+from gansaku.training.loop import Watcher, always
+from gansaku.training.state import State
+
+CHECKPOINT_SECONDS = 120.0
+KEPT = 2  # checkpoints, beside the pinned and the best ones
+WAITS = (1.0, 2.0, 4.0)  # seconds before a checkpoint is tried again
+TOLD = 60.0  # seconds between two complaints about the same thing
+REPORT_SHARE = 0.01  # of the time may go into the report
+
+
+class Recorder:
+    """Writes a run's folder. `asked` says whether somebody wants the training to stop: then nobody waits for a disk."""
+
+    def __init__(
+        self,
+        folder: Folder,
+        recipe: Recipe,
+        count: int,
+        listener: Listener,
+        asked: Callable[[], bool] = lambda: False,
+        seconds: float = CHECKPOINT_SECONDS,
+    ):
+        self._folder, self._recipe, self._count, self._listener = folder, recipe, count, listener
+        self._asked, self._seconds = asked, seconds
+        self._about = folder.read_about()
+        self._report = Report(folder)
+        self._log: Log | None = None
+        self._told: dict[str, float] = {}
+        self._reported = time.monotonic()
+        self.costs: dict[str, float] = {}  # seconds that the last checkpoint, sheet and report took
+
+    def begin(self, seen: int, sentence: str) -> None:
+        """A new attempt that starts after `seen` samples."""
+        self._logged(lambda log: log.begin(seen))
+        self.event(seen, "start", sentence)
+
+    def watchers(self, seen: int) -> list[Watcher]:
+        """What is to be called while a training that stands at `seen` samples runs."""
+        return [
+            *recording(self._recipe, seen, self.tick),
+            Watcher(paced(always, self._seconds), lambda state, signals: self.save(state)),
+            drawing(self._recipe, sheet_moments(self._count, self._recipe.length), self.draw, self._about["name"]),
+            Watcher(lambda before, after: False, lambda state, signals: self.report()),  # at the end
+        ]
+
+    def tick(self, seen: int, numbers: Mapping[str, float]) -> None:
+        """Numbers go to the log and to whoever listens; the report is written again where that costs little."""
+        self._logged(lambda log: log.write(seen, numbers))
+        self._listener.tick(seen, self._recipe.length, numbers)
+        if time.monotonic() - self._reported > self.costs.get("report", 0.0) / REPORT_SHARE:
+            self.report()
+
+    def event(self, seen: int, kind: str, sentence: str) -> None:
+        self._logged(lambda log: log.event(seen, kind, sentence))
+
+    def save(self, state: State) -> None:
+        """A checkpoint of a sound state. Raises Stopped when it is not sound, DiskError when the disk does not take it."""
+        check_sound(state)
+        started = time.monotonic()
+        for wait in (*WAITS, None):
+            try:
+                checkpoint.save(self._folder.checkpoints, state, self._about.get("id", ""))
+                break
+            except DiskError as error:
+                if wait is None or self._asked():
+                    raise
+                self._tell("checkpoint", f"{error}; trying again in {wait:.0f} s")
+                self._pause(wait)
+        with suppress(DiskError, RunError):  # an old one that cannot be removed is removed the next time
+            manifest.prune(self._folder.checkpoints, KEPT)
+        self.costs["checkpoint"] = time.monotonic() - started
+        self.event(state.seen, "save", f"checkpoint after {state.seen:,} samples")
+
+    def rolled_back(self, state: State, why: str) -> None:
+        """A new attempt, from where a rollback went to."""
+        change = f"learning rates × {0.5**state.rollbacks:g}, other noise"
+        sentence = f"back to {state.seen:,} samples, {change}; rollback {state.rollbacks}: {why}"
+        self._listener.say(sentence)
+        self._logged(lambda log: log.begin(state.seen))
+        self.event(state.seen, "rollback", sentence)
+
+    def draw(self, seen: int, make: Callable[[], bytes]) -> None:
+        """A sheet."""
+        self._careful("sheet", lambda: files.write_bytes(self._folder.sheet(seen), make()))
+
+    def report(self) -> None:
+        """The report, as things stand."""
+        self._careful("report", self._report.write)
+        self._reported = time.monotonic()
+
+    def closing(self) -> float:
+        """Seconds that it will take to leave everything in order."""
+        return sum(self.costs.values())
+
+    def close(self) -> None:
+        if self._log is not None:
+            self._log.close()
+
+    def _logged(self, act: Callable[[Log], None]) -> None:
+        def do() -> None:
+            if self._log is None:
+                self._log = Log(self._folder.log)
+            act(self._log)
+
+        self._careful("log", do)
+
+    def _careful(self, what: str, act: Callable[[], object]) -> None:
+        """Do it; when it fails, say so, at most once a minute for each thing."""
+        started = time.monotonic()
+        try:
+            act()
+        except (DiskError, RunError, OSError) as error:
+            self._tell(what, f"{error}; training goes on")
+        self.costs[what] = time.monotonic() - started
+
+    def _tell(self, what: str, sentence: str) -> None:
+        now = time.monotonic()
+        if now - self._told.get(what, -TOLD) >= TOLD:
+            self._told[what] = now
+            self._listener.say(sentence)
+
+    def _pause(self, seconds: float) -> None:
+        end = time.monotonic() + seconds
+        while time.monotonic() < end and not self._asked():
+            time.sleep(0.05)

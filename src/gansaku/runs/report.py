@@ -1,0 +1,43 @@
+"""The report of a run: `report.html` in its folder, one file that shows what it is, how far it is and how it went."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+
+from gansaku import files
+from gansaku.runs.folder import Folder
+from gansaku.runs.report_page import page
+from gansaku.runs.report_reading import read
+from gansaku.runs.report_sheets import Sheets
+
+REPORT = "report.html"
+
+
+class Report:
+    """Writes a run's report again and again; pictures that it has encoded once it remembers."""
+
+    def __init__(self, folder: Folder):
+        self.folder = folder
+        self._sheets = Sheets()
+
+    def render(self) -> str:
+        """The page. What is missing or broken in the folder is said in it and raises nothing."""
+        reading = read(self.folder)
+        return page(reading, self._sheets.shots(reading.sheets), time.time())
+
+    def write(self) -> Path:
+        """Write it, whole or not at all. Raises DiskError."""
+        path = self.folder.path / REPORT
+        files.write_text(path, self.render())
+        return path
+
+
+def render(folder: Folder) -> str:
+    """The report of a run as HTML."""
+    return Report(folder).render()
+
+
+def write(folder: Folder) -> Path:
+    """Write the report of a run into its folder."""
+    return Report(folder).write()

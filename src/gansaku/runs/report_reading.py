@@ -1,0 +1,194 @@
+"""What a report says, read from a run's folder: numbers, events, checkpoints, recipe. What is missing becomes a sentence.
+
+Nothing in it names anyone's home folder: `/home/ada/runs` becomes `~/runs`.
+"""
+
+from __future__ import annotations
+
+import math
+import os
+import re
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, TypeVar
+
+from gansaku.errors import RunError
+from gansaku.runs import log, manifest
+from gansaku.runs.folder import ABOUT, LOG, RECIPE, Folder
+from gansaku.runs.log import Event
+
+T = TypeVar("T")
+Curve = list[tuple[int, float]]
+Logged = tuple[dict[str, Curve], list[int], list[Event]]
+
+HOMES = re.compile(r"(?:/home/|/Users/|[A-Za-z]:\\+Users\\+)[^/\\\s\"':;,]+|/root(?![\w.-])")
+
+
+SLOWEST = 1e-6  # samples per second: anything slower is no speed
+
+
+@dataclass(frozen=True)
+class Checkpoint:
+    """One that is kept: samples seen, its size in bytes, and whether it is pinned."""
+
+    seen: int
+    size: int
+    pinned: bool
+
+
+@dataclass(frozen=True)
+class Reading:
+    """A run as its folder has it now."""
+
+    name: str
+    about: dict[str, Any]
+    recipe: str  # the text of recipe.toml
+    length: int  # samples; 0 where the recipe does not say
+    curves: dict[str, Curve]
+    starts: list[int]  # samples seen at each start of the training
+    events: list[Event]
+    checkpoints: list[Checkpoint]
+    sheets: list[Path]
+    problems: list[str] = field(default_factory=list)  # what could not be read, a sentence each
+
+    @property
+    def data(self) -> dict[str, Any]:
+        return table(self.about.get("data"))
+
+    @property
+    def count(self) -> int:
+        """Samples in the data; 0 where it is not known."""
+        return whole(self.data.get("count"))
+
+    @property
+    def unread(self) -> bool:
+        """Whether the log could not be read."""
+        return any(problem.startswith(LOG) for problem in self.problems)
+
+    @property
+    def seen(self) -> int:
+        """The last row of the log; without rows, the newest checkpoint or sheet."""
+        logged = [points[-1][0] for points in self.curves.values() if points]
+        there = [*(one.seen for one in self.checkpoints[-1:]), *(sheet_seen(path) for path in self.sheets[-1:])]
+        return int(max(logged or there, default=0))
+
+    @property
+    def seconds(self) -> float:
+        """Spent on training, without the pauses between starts and what was overtaken."""
+        return training_seconds(self.curves.get("samples_per_second", []), self.starts)
+
+
+def read(folder: Folder) -> Reading:
+    """Everything but the pictures."""
+    problems: list[str] = []
+
+    def tried(what: str, read: Callable[[], T], otherwise: T) -> T:
+        try:
+            return read()
+        except RunError as error:
+            problems.append(f"{what}: {error.sentence}")
+            return otherwise
+
+    path = folder.path.absolute()
+    hidden = Hidden(path)
+    nothing: dict[str, Any] = {}
+    empty: Logged = ({}, [], [])
+    about = tried(ABOUT, folder.read_about, nothing)
+    recipe = tried(RECIPE, folder.read_recipe, nothing)
+    curves, starts, events = tried(LOG, lambda: logged(folder.log), empty)
+    return Reading(
+        name=path.name,
+        about=hidden(table(about)),
+        recipe=hidden(recipe_text(folder)),
+        length=whole(recipe.get("length")),
+        curves={hidden(name): points for name, points in curves.items()},
+        starts=starts,
+        events=[event._replace(kind=hidden(event.kind), sentence=hidden(event.sentence)) for event in events],
+        checkpoints=checkpoints(folder),
+        sheets=sorted((p for p in folder.sheets.glob("*.png") if p.stem.isdecimal()), key=sheet_seen),
+        problems=[hidden(problem) for problem in problems],
+    )
+
+
+def logged(path: Path) -> Logged:
+    """Numbers, samples seen at each start, and events, without what is of another type: SQLite's columns hold anything."""
+    starts = [start for (start,) in log._read(path, "select start from attempts order by attempt", ()) if counted(start)]
+    curves = {
+        name: [(seen, value) for seen, value in points if counted(seen) and isinstance(value, float)]
+        for name, points in log.curves(path).items()
+        if isinstance(name, str)
+    }
+    told = [event for event in log.events(path) if counted(event.seen) and isinstance(event.time, float)]
+    return curves, starts, [event._replace(kind=str(event.kind), sentence=str(event.sentence)) for event in told]
+
+
+@dataclass(frozen=True)
+class Hidden:
+    """Takes the run's own folder and home folders out of texts, however deep they lie in lists and tables."""
+
+    path: Path
+
+    def __call__(self, value: T) -> T:
+        found: Any = value
+        if isinstance(value, str):
+            home = os.path.expanduser("~")  # where there is none it stays as it is
+            text = value.replace(str(self.path), self.path.name)
+            found = HOMES.sub("~", text.replace(home, "~") if len(home) > 1 else text)
+        elif isinstance(value, Mapping):
+            found = {self(key): self(inner) for key, inner in value.items()}
+        elif isinstance(value, list):
+            found = [self(inner) for inner in value]
+        return found  # type: ignore[no-any-return]
+
+
+def recipe_text(folder: Folder) -> str:
+    try:
+        return folder.recipe.read_text()
+    except (OSError, ValueError):
+        return ""
+
+
+def checkpoints(folder: Folder) -> list[Checkpoint]:
+    """Those that are there, oldest first; one that is removed meanwhile is not."""
+    found = []
+    for path in manifest.found(folder.checkpoints):
+        try:
+            size = sum(file.stat().st_size for file in path.iterdir())
+        except OSError:
+            continue
+        found.append(Checkpoint(manifest.seen(path), size, manifest.notes(path).pinned))
+    return found
+
+
+def sheet_seen(path: Path) -> int:
+    return int(path.stem)
+
+
+def training_seconds(speeds: Sequence[tuple[int, float]], starts: Sequence[int]) -> float:
+    """Samples over speed, summed over the ticks: each lasted from the tick or the start before it.
+
+    A tick that stands belongs to the last attempt that started before it.
+    """
+    total, before = 0.0, 0.0
+    for seen, speed in speeds:
+        began = next((start for start in reversed(starts) if start < seen), 0)
+        if SLOWEST < speed < math.inf:
+            total += (seen - max(before, began)) / speed
+        before = seen
+    return total
+
+
+def table(value: Any) -> dict[str, Any]:
+    """The value if it is a table, else an empty one: run.json may be anybody's."""
+    return value if isinstance(value, dict) else {}
+
+
+def counted(value: Any) -> bool:
+    """Whether it is a number of samples."""
+    return isinstance(value, int) and not isinstance(value, bool) and 0 <= value < 2**63
+
+
+def whole(value: Any) -> int:
+    """The value if it is a number of samples, else 0."""
+    return int(value) if counted(value) else 0
