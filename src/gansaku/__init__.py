@@ -9,7 +9,7 @@ __version__ = "0.1.0"
 PUBLIC = {
     # verbs, as on the command line
     "train": "api", "sample": "api", "show_recipe": "api", "info": "api",
-    "show": "api", "pin": "api", "prepare": "api", "load": "api", "get_recipe": "api", "Run": "runs.run",
+    "show": "api", "report": "api", "pin": "api", "prepare": "api", "load": "api", "get_recipe": "api", "Run": "runs.run",
     # training by hand
     "Trainer": "training.by_hand",
     # recipes and parts
@@ -27,7 +27,7 @@ PUBLIC = {
 __all__ = ["__version__", *PUBLIC]
 
 if TYPE_CHECKING:
-    from gansaku.api import get_recipe, info, load, pin, prepare, sample, show, show_recipe, train
+    from gansaku.api import get_recipe, info, load, pin, prepare, report, sample, show, show_recipe, train
     from gansaku.contract import (
         AdversarialLoss,
         Augmentation,

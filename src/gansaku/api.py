@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import sys
-import zipfile
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
 
 from gansaku import __version__, files, hardware
@@ -21,8 +19,7 @@ from gansaku.errors import GansakuError, UsageError, nearest
 from gansaku.listener import Listener, clock_text
 from gansaku.recipe import Recipe, to_toml
 from gansaku.recipes import registry
-from gansaku.render.sheet import animation, png, sheet, tiles
-from gansaku.runs import manifest
+from gansaku.runs import manifest, samples
 from gansaku.runs.folder import Folder, opened
 from gansaku.runs.interrupts import listening
 from gansaku.runs.lock import held
@@ -38,14 +35,11 @@ from gansaku.runs.opening import (
     source_of,
 )
 from gansaku.runs.recorder import KEPT, Recorder
-from gansaku.runs.report import Report
+from gansaku.runs.report import Report, render
 from gansaku.runs.run import Run, stored_recipe
 from gansaku.runs.session import Deadline, checked_policy, work
 from gansaku.runs.summary import summarize
 from gansaku.runs.trial import trial
-from gansaku.sampling import quantized, walk
-from gansaku.sampling import sample as sample_tensor
-from gansaku.training.by_hand import shown_generator
 from gansaku.training.feed import feed
 from gansaku.training.state import State, begin, full_size
 from gansaku.training.step import Data
@@ -206,49 +200,24 @@ def sample(
     truncation: float | None = None,
     use: Iterable[str | Path] = (),
     at: int | None = None,
+    listener: Listener | None = None,
 ) -> Path:
     """Write n samples of a run's newest checkpoint, or of the one `at` so many samples seen.
 
     `out` is a folder or .zip of PNGs, a .png sheet, a .gif walk, or .npy values.
     """
-    loaded = run if isinstance(run, Run) else load(run, use, at)
-    if n < 1:
-        raise UsageError("-n", f"{n} is no number of samples; use 1 or more", "COUNT")
-    label = label_of(loaded, class_name)
-    out, state = Path(out), loaded.state()
-    generator, phase = shown_generator(state), loaded.recipe.phase(state.seen)
-    if out.suffix == ".gif":
-        frames = quantized(walk(generator, loaded.recipe, n, seed, label, truncation, phase)).numpy()
-        files.write_bytes(out, animation(tiles(frames, 192)))
-        return out
-    if out.suffix not in ("", ".zip", ".png", ".npy"):
-        raise UsageError(str(out), "is no folder, .zip, .png, .gif or .npy", "FILE")
-    made = sample_tensor(generator, loaded.recipe, range(n), seed, label, truncation, phase)
-    pictures = quantized(made).numpy()
-    if out.suffix == ".png":
-        columns = max(1, round(n**0.5))
-        files.write_bytes(out, png(sheet(tiles(pictures), columns), {"Software": "Gansaku", "Seed": str(seed)}))
-    elif out.suffix == ".npy":
-        with files.replacing(out) as temporary, temporary.open("wb") as opened_file:
-            np.save(opened_file, made.numpy(), allow_pickle=False)
-    elif out.suffix == ".zip":
-        with files.replacing(out) as temporary, zipfile.ZipFile(temporary, "w") as archive:
-            for i, content in enumerate(single_pngs(pictures)):
-                archive.writestr(zipfile.ZipInfo(f"{i:06d}.png"), content)  # a fixed date: the same bytes each time
-    else:
-        files.make_folder(out)
-        for i, content in enumerate(single_pngs(pictures)):
-            files.write_bytes(out / f"{i:06d}.png", content)
-    return out
+    loaded, out = run if isinstance(run, Run) else load(run, use, at), Path(out)
+    samples.check(out, n)  # before the checkpoint is read
+    source = samples.source(loaded, seed, label_of(loaded, class_name), truncation)
+    return samples.write(source, out, n, (listener or Listener()).sampling)
 
 
-def single_pngs(pictures: np.ndarray[Any, np.dtype[np.uint8]]) -> Iterable[bytes]:
-    """Each sample as a PNG at its own size; voxels are drawn."""
-    for picture in pictures:
-        if picture.ndim == 4:
-            yield png(tiles(picture[None], 256)[0])
-        else:
-            yield png(np.moveaxis(picture, 0, -1) if len(picture) == 3 else picture[0])
+def report(run: str | Path, out: str | Path | None = None) -> Path:
+    """Write a run's report again: into its folder, or to another file. Training does so by itself."""
+    folder = opened(run)
+    path = folder.report if out is None else Path(out)
+    files.write_text(path, render(folder))
+    return path
 
 
 def label_of(run: Run, class_name: str | None) -> int | None:

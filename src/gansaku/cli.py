@@ -116,7 +116,7 @@ def sample(
     """
     from gansaku import api
 
-    print(api.sample(run, out, n, seed, class_, truncation, use, at))
+    print(api.sample(run, out, n, seed, class_, truncation, use, at, Terminal()))
 
 
 def pin(
@@ -186,6 +186,27 @@ def show(
     print_json(found) if as_json else print(table(found))
 
 
+def report(
+    run: Annotated[str, Positional, Flag(metavar="RUN", help_behavior_hint="")],
+    /,
+    *,
+    out: Annotated[Text, Flag(metavar="FILE.html")] = None,
+) -> None:
+    """Write a run's report again: one file with its sheets, curves and settings. Training does so by itself.
+
+    Args:
+        run: The run's folder.
+        out: Another file than report.html in the run's folder.
+    """
+    from gansaku import files
+    from gansaku.runs.folder import opened
+    from gansaku.runs.report import render
+
+    path = opened(run).report if out is None else Path(out)
+    files.write_text(path, render(opened(run)))
+    print(path)
+
+
 def recipes(
     verb: Annotated[str | None, Positional, Flag(metavar="show", help_behavior_hint="")] = None,
     name: Annotated[str | None, Positional, Flag(metavar="NAME", help_behavior_hint="")] = None,
@@ -235,7 +256,7 @@ def info(*, as_json: Json = False) -> None:
 
 
 COMMANDS: dict[str, Callable[..., None]] = {
-    "train": train, "sample": sample, "show": show, "pin": pin, "prepare": prepare, "recipes": recipes, "info": info,
+    "train": train, "sample": sample, "show": show, "report": report, "pin": pin, "prepare": prepare, "recipes": recipes, "info": info,
 }  # fmt: skip
 
 

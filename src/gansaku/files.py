@@ -150,6 +150,25 @@ def sweep(folder: Path) -> None:
         remove(leftover)
 
 
+def sweep_exports(out: Path) -> None:
+    """Remove what dead exports to the same place left beside it or in it, and nothing else."""
+    for place, name in ((out.parent, out.name), (out, "")):
+        for leftover in place.glob(f"{TEMPORARY}*"):
+            found = re.fullmatch(rf"{re.escape(TEMPORARY)}([1-9]\d{{0,8}})-{re.escape(name)}", leftover.name)
+            if found and dead(int(found[1])):
+                with suppress(DiskError, OSError):  # another process was faster, or may more than we
+                    remove(leftover)
+
+
+def dead(process: int) -> bool:
+    """Whether no other process has this number: in a container ours may have been an earlier one's."""
+    try:
+        os.kill(process, 0)
+    except OSError as error:
+        return isinstance(error, ProcessLookupError)
+    return process == os.getpid()
+
+
 def remove(path: Path) -> None:
     """Remove a file or a folder, if it is there. A checkpoint loses its manifest first: it is one no longer."""
     if path.is_dir() and not path.is_symlink():

@@ -23,6 +23,9 @@ def tick_text(numbers: Mapping[str, float]) -> str:
     return "  ".join(losses[:4])
 
 
+MANY = 256  # samples that take long enough to be counted
+
+
 class Terminal(Listener):
     """Everything goes to standard error: standard output is for results."""
 
@@ -35,10 +38,17 @@ class Terminal(Listener):
         print(sentence, file=sys.stderr, flush=True)
 
     def preparing(self, done: int, total: int) -> None:
+        self._count("prepared", done, total)
+
+    def sampling(self, done: int, total: int) -> None:
+        if total > MANY:
+            self._count("made", done, total)
+
+    def _count(self, what: str, done: int, total: int) -> None:
         if done == total or time.monotonic() - self._said > 2:
             self._said = time.monotonic()
             end = "\r" if sys.stderr.isatty() and done < total else "\n"
-            print(f"prepared {done:,} of {total:,}", end=end, file=sys.stderr, flush=True)
+            print(f"{what} {done:,} of {total:,}", end=end, file=sys.stderr, flush=True)
 
     def begin(self, seen: int, length: int) -> None:
         if sys.stderr.isatty():

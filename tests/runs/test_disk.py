@@ -26,7 +26,7 @@ from gansaku.latents import Gaussian
 from gansaku.listener import Listener
 from gansaku.optimizers import SGD
 from gansaku.recipe import Recipe, to_toml
-from gansaku.runs import log, manifest, recorder, watchers
+from gansaku.runs import log, manifest, recorder, report, watchers
 from gansaku.runs.folder import Folder
 
 ERRORS = ["ENOSPC", "EDQUOT", "EIO", "EROFS", "EACCES"]
@@ -114,9 +114,10 @@ def world():
         numbers(root / "data.npy")
         sources.prepare(str(root / "data.npy"), root / "data.h5")
         made = World(root, str(root / "data.h5"), root / "before", {})
-        patch.setattr(recorder, "KEPT", 99)
-        api.train(RECIPE, made.data, made.before)
-        made.command(made.fresh("straight"))
+        with pytest.MonkeyPatch.context() as patch_more:
+            patch_more.setattr(recorder, "KEPT", 99)
+            api.train(RECIPE, made.data, made.before)
+            made.command(made.fresh("straight"))
         made.right.update({path.name: digest(path) for path in manifest.found(root / "straight" / "checkpoints")})
         shutil.rmtree(made.before / "checkpoints" / "000000000008")
         assert len(made.right) == 5
@@ -124,7 +125,9 @@ def world():
 
 
 def digest(checkpoint):
-    return hashlib.sha256((checkpoint / "tensors.safetensors").read_bytes() + (checkpoint / "state.json").read_bytes()).hexdigest()
+    return hashlib.sha256(
+        (checkpoint / "tensors.safetensors").read_bytes() + (checkpoint / "state.json").read_bytes()
+    ).hexdigest()
 
 
 @contextmanager
@@ -137,6 +140,12 @@ def failing(text):
         yield came
         assert faults._fault is not None
         came.extend(range(faults._fault.number, faults._count + 1))
+
+
+def repaired(sentence):
+    """The fault ends when somebody complains of it."""
+    if "training goes on" in sentence or "trying again" in sentence:
+        faults._fault = faults.parsed("EIO 9999")
 
 
 def leftovers(folder):
@@ -156,6 +165,12 @@ def complete(run, world):
 
 
 # every operation fails
+
+
+@pytest.fixture
+def plain_report(monkeypatch):
+    """The report says nothing: its drawing takes a third of the time and no operation."""
+    monkeypatch.setattr(report, "page", lambda reading, shots, time: "<html></html>")
 
 
 def survived(world, fault):
@@ -191,7 +206,7 @@ PIECES = 4  # of a sweep, side by side
 @pytest.mark.parametrize("piece", range(PIECES))
 @pytest.mark.parametrize("lasting", ["", "+"], ids=["once", "lasting"])
 def test_a_full_disk_at_any_operation_costs_no_older_checkpoint_and_the_same_command_ends_with_the_same_bits(
-    world, lasting, piece
+    world, lasting, piece, plain_report
 ):
     k = 1 + piece
     while survived(world, f"ENOSPC {k}{lasting}"):
@@ -201,7 +216,7 @@ def test_a_full_disk_at_any_operation_costs_no_older_checkpoint_and_the_same_com
 
 @pytest.mark.parametrize("error", ERRORS[1:])
 @pytest.mark.parametrize("lasting", ["", "+"], ids=["once", "lasting"])
-def test_every_other_error_at_every_seventh_operation_costs_no_more(world, lasting, error):
+def test_every_other_error_at_every_seventh_operation_costs_no_more(world, lasting, error, plain_report):
     k = 1 + ERRORS.index(error)
     while survived(world, f"{error} {k}{lasting}"):
         k += 7
@@ -223,9 +238,10 @@ def test_a_training_whose_log_sheets_or_report_cannot_be_written_ends_with_the_s
 
 
 def test_a_log_that_can_be_written_again_has_every_row(world):
-    run = world.fresh()
+    run, ears = world.fresh(), Ears(at_say=repaired)
     with failing("ENOSPC 3+ on log"):
-        world.command(run, Ears(at_say=lambda sentence: setattr(faults, "_fault", faults.parsed("ENOSPC 999"))))
+        world.command(run, ears)
+    assert len(ears.complaints) == 1
     assert [seen for seen, _ in log.curve(run / "log.sqlite", "samples_per_second")] == list(range(8, LONG + 1, 8))
 
 
@@ -294,10 +310,11 @@ def test_nobody_waits_for_a_disk_when_the_training_is_asked_to_stop(world, monke
     assert newest(run, world) == f"{SHORT:012d}"
 
 
-def test_a_temporary_file_that_could_not_be_removed_does_not_spoil_the_next_try(world):
+def test_a_temporary_file_that_could_not_be_removed_does_not_spoil_the_next_try(world, monkeypatch):
     """The failing write's own leftovers, as when a network disk is gone for a moment."""
-    run, ears = world.fresh(), Ears(at_say=lambda sentence: setattr(faults, "_fault", faults.parsed("EIO 999")))
-    with failing("EIO 5+ on 000000000024"):
+    monkeypatch.setattr(recorder, "WAITS", (0.0,))
+    run, ears = world.fresh(), Ears(at_say=repaired)
+    with failing("EIO 5+ on checkpoints"):
         world.command(run, ears)
     assert len(ears.complaints) == 1
     assert complete(run, world)
@@ -325,7 +342,7 @@ def pictures():
 @pytest.mark.parametrize("older", [False, True], ids=["new", "over an older one"])
 def test_data_are_prepared_whole_or_not_at_all_whatever_operation_fails(pictures, source, lasting, older):
     whole = prepared(pictures, source, "whole.h5")
-    for error in ERRORS:
+    for error in ERRORS if older else ERRORS[:1]:
         k, came = 1, [1]
         while came:
             out = pictures / f"{source} out" / "made.h5"
@@ -337,7 +354,7 @@ def test_data_are_prepared_whole_or_not_at_all_whatever_operation_fails(pictures
                 try:
                     sources.prepare(str(pictures / source), out)
                 except DiskError as caught:
-                    assert caught.where == str(out)  # noqa: PT017
+                    assert caught.where in (str(out), str(out.parent))  # noqa: PT017
                     assert (out.read_bytes() if out.exists() else b"") in ((b"older" if older else b""), whole)
                 else:
                     assert out.read_bytes() == whole
@@ -505,7 +522,7 @@ def test_a_disk_that_does_not_say_what_is_free_is_no_full_one(world, monkeypatch
 # places
 
 
-NAMES = ["with some spaces", "顔 · naïve", "x" * 200, "quote's \"and\" [brackets] {x} %41 ?a=b#c"]
+NAMES = ["with some spaces", "顔 · naïve", "x" * 200, 'quote\'s "and" [brackets] {x} %41 ?a=b#c']
 
 
 @pytest.mark.parametrize("name", NAMES, ids=["spaces", "unicode", "200 characters", "signs"])

@@ -22,6 +22,7 @@ from gansaku.runs.report_charts import main_charts, more_charts
 from gansaku.runs.report_reading import read, training_seconds
 from gansaku.runs.report_sheets import MOST, ROOM, shot, spread, taken_back
 from gansaku.runs.report_tables import collapsed
+from gansaku.runs.report_words import e
 
 RECIPE = 'length = 1000\nname = "auto"\n\n[generator]\nlr = 0.001\n'
 ABOUT = {
@@ -198,7 +199,11 @@ def test_whatever_comes_from_the_run_is_escaped(tmp_path):
     for place in [*places, "shape", "value", "loss", "stop"]:
         assert hostile(place) in "".join(page.texts), place
     classes = {name for _, a in page.elements for name in a.get("class", "").split()}
-    assert all(re.fullmatch(r"[a-z0-9]+", name) for name in classes)
+    assert all(re.fullmatch(r"[a-z0-9-]+", name) for name in classes)
+
+
+def test_texts_are_safe_in_attributes_too_and_can_always_be_written():
+    assert e("\"'<>&\ud800") == "&quot;&#x27;&lt;&gt;&amp;?"
 
 
 def test_every_number_of_the_log_is_in_exactly_one_chart(folder):
@@ -267,12 +272,17 @@ def test_the_slider_has_as_many_stops_as_there_are_sheets_in_the_page(folder, co
     assert seen[-1] == 100 * count
 
 
-def test_sheets_are_spread_evenly_with_the_first_and_the_last():
-    chosen = spread(range(1000), 24)
-    assert chosen[0] == 0
-    assert chosen[-1] == 999
-    assert len(chosen) == 24
-    assert set(np.diff(chosen)) <= {43, 44}
+@pytest.mark.parametrize("count", [1, 2, 23, 24, 25, 48, 100, 1000])
+def test_sheets_are_spread_evenly_with_the_first_and_the_last(count):
+    chosen = spread(range(count), 24)
+    assert (chosen[0], chosen[-1]) == (0, count - 1)
+    assert min(count, 12) < len(chosen) + 1 <= 25
+    assert len(set(np.diff(chosen[:-1]))) <= 1
+
+
+def test_one_more_sheet_leaves_most_of_the_chosen_ones():
+    for count in range(50, 90):
+        assert len(set(spread(range(count + 1), 24)) - set(spread(range(count), 24))) <= 2
 
 
 def test_without_a_script_the_last_sheet_is_seen_and_no_button(folder):
@@ -314,9 +324,17 @@ def test_a_sheet_that_is_no_grid_of_enlarged_samples_stays_as_it_is():
 
 def test_small_samples_are_shown_pixel_for_pixel(folder):
     plain = np.zeros((64, 3, 32, 32), np.uint8)
-    plain[:, :, 8:24, 8:24] = samples(side=16) // 64 * 85
+    plain[:, :, 8:24, 8:24] = samples(side=16) // 64 * 60 + 7
     folder.sheet(1).write_bytes(png(sheet(tiles(plain), columns=8)))
     np.testing.assert_array_equal(decoded(shot(folder.sheet(1))), sheet(np.moveaxis(plain, 1, -1), columns=8, gap=1))
+
+
+def test_a_sheet_that_is_damaged_is_none(folder):
+    whole = png(sheet(tiles(samples(side=32)), columns=8))
+    second = whole.index(b"IDAT", whole.index(b"IDAT") + 4)
+    for damaged in (b"no picture", whole[:200], whole[:second] + b"\1\2\3\4" + whole[second + 4 :]):
+        folder.sheet(1).write_bytes(damaged)
+        assert shot(folder.sheet(1)) is None
 
 
 def test_no_sheet_takes_more_room_than_it_may(folder):

@@ -21,7 +21,7 @@ COLOURS = 8
 COLUMNS = 600  # of pixels, that a chart's points are thinned out to
 WIDE, HIGH = 2000, 1000  # the inner picture, in whole steps finer than a pixel
 LARGEST = 1e300  # beyond it a number counts as infinite: ranges would overflow
-MARKS = ("start", "alarm", "rollback", "stopped")  # kinds of events that have their own looks
+MARKS = ("start", "alarm", "non-finite", "stopped")  # kinds of events that have their own looks
 
 
 @dataclass(frozen=True)

@@ -142,9 +142,14 @@ def events(path: Path) -> list[Event]:
     return [Event(*row) for row in _read(path, "select seen, kind, sentence, time from events order by time", ())]
 
 
+def starts(path: Path) -> list[int]:
+    """Samples seen at each start of the training, in order; a rollback counts as one."""
+    return [start for (start,) in _read(path, "select start from attempts order by attempt", ())]
+
+
 def attempts(path: Path) -> int:
     """How many times the training was started."""
-    return len(_read(path, "select attempt from attempts", ()))
+    return len(starts(path))
 
 
 def _read(path: Path, query: str, values: tuple[object, ...]) -> list[Any]:

@@ -42,7 +42,7 @@ class Notes:
 
 def found(folder: Path) -> list[Path]:
     """The checkpoints in a folder, oldest first; whether they are sound, `check` says."""
-    return sorted((p for p in folder.glob("*") if p.name.isdigit() and (p / MANIFEST).is_file()), key=seen)
+    return sorted((p for p in folder.glob("*") if p.name.isdecimal() and (p / MANIFEST).is_file()), key=seen)
 
 
 def seen(path: Path) -> int:

@@ -91,7 +91,8 @@ def settle(folder: Folder, recipe: Recipe, dataset: Dataset, changes: Changes, s
 
 def new_optimizers(changes: Changes) -> tuple[str, ...]:
     """Players whose optimizer is another kind now: the old one's moments mean nothing to it."""
-    return tuple(c.path.removesuffix(".optimizer") for c in changes.settings if c.path.endswith(".optimizer"))
+    end = ".optimizer.part"
+    return tuple(change.path.removesuffix(end) for change in changes.settings if change.path.endswith(end))
 
 
 def check_data(recipe: Recipe, dataset: Dataset) -> None:

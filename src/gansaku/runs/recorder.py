@@ -39,10 +39,9 @@ class Recorder:
         count: int,
         listener: Listener,
         asked: Callable[[], bool] = lambda: False,
-        seconds: float = CHECKPOINT_SECONDS,
     ):
         self._folder, self._recipe, self._count, self._listener = folder, recipe, count, listener
-        self._asked, self._seconds = asked, seconds
+        self._asked = asked
         self._about = folder.read_about()
         self._report = Report(folder)
         self._log: Log | None = None
@@ -59,7 +58,7 @@ class Recorder:
         """What is to be called while a training that stands at `seen` samples runs."""
         return [
             *recording(self._recipe, seen, self.tick),
-            Watcher(paced(always, self._seconds), lambda state, signals: self.save(state)),
+            Watcher(paced(always, CHECKPOINT_SECONDS), lambda state, signals: self.save(state)),
             drawing(self._recipe, sheet_moments(self._count, self._recipe.length), self.draw, self._about["name"]),
             Watcher(lambda before, after: False, lambda state, signals: self.report()),  # at the end
         ]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import html
 import time
 from pathlib import Path
 
@@ -10,8 +11,6 @@ from gansaku.runs.folder import Folder
 from gansaku.runs.report_page import page
 from gansaku.runs.report_reading import read
 from gansaku.runs.report_sheets import Sheets
-
-REPORT = "report.html"
 
 
 class Report:
@@ -28,9 +27,8 @@ class Report:
 
     def write(self) -> Path:
         """Write it, whole or not at all. Raises DiskError."""
-        path = self.folder.path / REPORT
-        files.write_text(path, self.render())
-        return path
+        files.write_text(self.folder.report, self.render())
+        return self.folder.report
 
 
 def render(folder: Folder) -> str:
@@ -38,6 +36,11 @@ def render(folder: Folder) -> str:
     return Report(folder).render()
 
 
-def write(folder: Folder) -> Path:
-    """Write the report of a run into its folder."""
-    return Report(folder).write()
+def card(folder: Folder) -> str:
+    """The report with its newest sheet alone, in a frame, as a notebook shows it."""
+    reading = read(folder)
+    text = page(reading, Sheets().shots(reading.sheets[-1:]), time.time())
+    return f'<iframe srcdoc="{html.escape(text)}" style="width: 100%; height: 720px; border: 0" title="{CARD}"></iframe>'
+
+
+CARD = "Training report"

@@ -130,7 +130,7 @@ def sheets(reading: Reading, shots: Sequence[Shot]) -> str:
     some = f" {len(shots)} of {len(reading.sheets)} sheets are shown." if len(shots) < len(reading.sheets) else ""
     return (
         '<section id="sheets"><h2>Samples</h2><p class="lead">The same latents at every moment: each place is one '
-        f'sample as it develops.{some}</p><div class="reel">{"".join(figures)}</div>{controls(len(shots))}</section>'
+        f'sample as it develops.{some}</p>{controls(len(shots))}<div class="reel">{"".join(figures)}</div></section>'
     )
 
 
@@ -159,7 +159,7 @@ def charts(reading: Reading) -> str:
     figures = "".join(figure(one, reading.seen, marks) for one in main)
     lead = "Over samples seen. A point is the mean since the point before it."
     if any(mark.seen > 0 for mark in marks):
-        lead += " A dashed line is a start, a red one an alarm or a stop, a grey one another event (see below)."
+        lead += " A dashed line is a start, a red one trouble, a grey one another event (see Events)."
     text = f'{title}<p class="lead">{lead}</p><div class="charts">{figures}</div>'
     if more:
         small = "".join(figure(one, reading.seen, marks, ticks=2) for one in more)

@@ -113,7 +113,7 @@ def read(folder: Folder) -> Reading:
 
 def logged(path: Path) -> Logged:
     """Numbers, samples seen at each start, and events, without what is of another type: SQLite's columns hold anything."""
-    starts = [start for (start,) in log._read(path, "select start from attempts order by attempt", ()) if counted(start)]
+    starts = [start for start in log.starts(path) if counted(start)]
     curves = {
         name: [(seen, value) for seen, value in points if counted(seen) and isinstance(value, float)]
         for name, points in log.curves(path).items()

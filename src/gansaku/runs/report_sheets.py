@@ -43,32 +43,34 @@ class Shot:
 
 
 class Sheets:
-    """Encodes sheets and remembers them: each is encoded once as long as its file stays."""
+    """Encodes sheets and remembers those that it showed last: each is encoded once as long as it stays in."""
 
     def __init__(self) -> None:
         self._known: dict[tuple[str, int, int], Shot | None] = {}
 
     def shots(self, sheets: Sequence[Path]) -> list[Shot]:
         """At most MOST of the sheets, oldest first, without those that cannot be read."""
-        found = [self._shot(path) for path in spread(sheets, MOST)]
+        before, self._known = self._known, {}
+        found = [self._shot(path, before) for path in spread(sheets, MOST)]
         return [shot for shot in found if shot is not None]
 
-    def _shot(self, path: Path) -> Shot | None:
+    def _shot(self, path: Path, before: dict[tuple[str, int, int], Shot | None]) -> Shot | None:
         try:
             state = path.stat()
             key = (path.name, state.st_size, state.st_mtime_ns)
-            if key not in self._known:
-                self._known[key] = shot(path)
+            self._known[key] = before[key] if key in before else shot(path)
             return self._known[key]
         except OSError:
             return None
 
 
 def spread(items: Sequence[T], most: int) -> list[T]:
-    """The first, the last, and what lies evenly between them."""
-    if len(items) <= most:
-        return list(items)
-    return [items[round(i * (len(items) - 1) / (most - 1))] for i in range(most)]
+    """The first, every second, fourth, eighth, … after it, and the last: one more item changes little of it."""
+    step = 1
+    while -(-len(items) // step) >= most and len(items) > most:
+        step *= 2
+    chosen = list(items[::step])
+    return chosen if (len(items) - 1) % step == 0 else [*chosen, items[-1]]
 
 
 def shot(path: Path) -> Shot | None:

@@ -52,11 +52,11 @@ def checkpoints(reading: Reading) -> str:
     if not reading.checkpoints:
         return f'{title}<p class="lead">No checkpoint is kept yet.</p></section>'
     rows = [
-        f'<tr><td class="number">{one.seen:,}</td><td class="number">{amount(one.size)}</td>'
-        f"<td>{'pinned' if one.pinned else ''}</td></tr>"
+        f'<tr><td class="number">{one.seen:,}</td>'
+        f'<td class="number">{amount(one.size)}{", pinned" if one.pinned else ""}</td></tr>'
         for one in reading.checkpoints
     ]
-    head = '<tr><th class="number">Samples seen</th><th class="number">Size</th><th></th></tr>'
+    head = '<tr><th class="number">Samples seen</th><th class="number">Size</th></tr>'
     return f'{title}<table class="narrow"><thead>{head}</thead><tbody>{"".join(rows)}</tbody></table></section>'
 
 
@@ -88,7 +88,12 @@ def environment(reading: Reading) -> str:
     """Machine, versions, and which data they were."""
     about, data = reading.about, reading.data
     fingerprint = str(data["fingerprint"])[:16] if "fingerprint" in data else None
-    rows = {"gansaku": about.get("gansaku"), **table(about.get("machine")), "data fingerprint": fingerprint}
+    rows = {
+        "gansaku": about.get("gansaku"),
+        **table(about.get("machine")),
+        **table(about.get("versions")),
+        "data fingerprint": fingerprint,
+    }
     told = [(name, plain(value)) for name, value in rows.items() if value is not None]
     if not told:
         return '<section id="environment"><h2>Environment</h2><p class="lead">Not known: run.json does not say.</p></section>'

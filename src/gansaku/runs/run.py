@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 from gansaku.recipe import Recipe, from_toml
 from gansaku.recipes import registry
-from gansaku.runs import checkpoint, log, manifest
+from gansaku.runs import checkpoint, log, manifest, report
 from gansaku.runs.folder import Folder
 from gansaku.sampling import sample
 from gansaku.training.by_hand import shown_generator
@@ -49,6 +49,9 @@ class Run:
         """n samples (n, C, *S) in [-1, 1]; sample i depends on the checkpoint, the seed and i alone."""
         state = self.state()
         return sample(shown_generator(state), self.recipe, range(n), seed, phase=self.recipe.phase(state.seen))
+
+    def _repr_html_(self) -> str:
+        return report.card(self.folder)
 
     def _repr_png_(self) -> bytes | None:
         newest = self.folder.newest_sheet()

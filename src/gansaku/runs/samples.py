@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import io
 import os
-import re
 import zipfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -20,7 +19,7 @@ from torch import Tensor
 from gansaku import files
 from gansaku.data.store import Progress
 from gansaku.errors import DiskError, UsageError
-from gansaku.render.sheet import animation, origin, png, sheet_png, single, tiles
+from gansaku.render.sheet import animation, origin, png, sheet_of, single, tiles
 from gansaku.runs.run import Run
 from gansaku.sampling import BLOCK, quantized, sample, walk
 from gansaku.training.by_hand import shown_generator
@@ -65,7 +64,7 @@ def write(source: Source, out: Path, n: int, progress: Progress = lambda done, t
     the same place left is removed. Raises UsageError as `check` does, and DiskError; then what was there stays.
     """
     check(out, n)
-    sweep(out)
+    files.sweep_exports(out)
     WRITERS[out.suffix](source, out, n, progress)
     return out
 
@@ -142,7 +141,7 @@ def write_npy(source: Source, out: Path, n: int, progress: Progress) -> None:
 
 def write_sheet(source: Source, out: Path, n: int, progress: Progress) -> None:
     samples = np.concatenate([quantized(block).numpy() for block in blocks(source, n, progress)])
-    files.write_bytes(out, sheet_png(samples, source.notes))
+    files.write_bytes(out, sheet_of(samples, source.notes))
 
 
 def write_walk(source: Source, out: Path, n: int, progress: Progress) -> None:
@@ -151,22 +150,3 @@ def write_walk(source: Source, out: Path, n: int, progress: Progress) -> None:
 
 
 WRITERS = {"": write_folder, ".zip": write_zip, ".npy": write_npy, ".png": write_sheet, ".gif": write_walk}
-
-
-def sweep(out: Path) -> None:
-    """Remove what dead exports to the same place left beside it or in it, and nothing else."""
-    for place, name in ((out.parent, out.name), (out, "")):
-        for leftover in place.glob(f"{files.TEMPORARY}*"):
-            found = re.fullmatch(rf"{re.escape(files.TEMPORARY)}([1-9]\d{{0,8}})-{re.escape(name)}", leftover.name)
-            if found and dead(int(found[1])):
-                with suppress(DiskError, OSError):  # another process was faster, or may more than we
-                    files.remove(leftover)
-
-
-def dead(process: int) -> bool:
-    """Whether no other process has this number: in a container ours may have been an earlier one's."""
-    try:
-        os.kill(process, 0)
-    except OSError as error:
-        return isinstance(error, ProcessLookupError)
-    return process == os.getpid()

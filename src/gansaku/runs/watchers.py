@@ -10,7 +10,7 @@ import torch
 from gansaku.contract import Signals
 from gansaku.errors import Stopped
 from gansaku.recipe import Recipe
-from gansaku.render.sheet import png, sheet, tiles
+from gansaku.render.sheet import origin, sheet_of
 from gansaku.sampling import quantized, sample
 from gansaku.training.by_hand import shown_generator
 from gansaku.training.loop import Moments, Watcher, always, at, every
@@ -100,14 +100,7 @@ def sheet_png(recipe: Recipe, state: State, run: str) -> bytes:
     """The sheet of a state, as PNG with its origin in the text chunks."""
     phase = recipe.phase(state.seen)
     samples = quantized(sample(shown_generator(state), recipe, range(SHEET), SHEET_SEED, phase=phase)).numpy()
-    notes = {
-        "Software": "Gansaku",
-        "Run": run,
-        "Recipe": recipe.name,
-        "Samples seen": str(state.seen),
-        "Seed": str(SHEET_SEED),
-    }
-    return png(sheet(tiles(samples), columns=8), notes)
+    return sheet_of(samples, origin(run, recipe.name, state.seen, SHEET_SEED))
 
 
 def paced(moments: Moments, seconds: float, clock: Callable[[], float] = time.monotonic) -> Moments:
