@@ -5,7 +5,6 @@
 
 from __future__ import annotations
 
-import json
 import re
 import sys
 import time
@@ -18,9 +17,9 @@ from typing import Annotated, Any
 import tyro
 
 from gansaku import __version__
-from gansaku.errors import GansakuError, UsageError, nearest, printable
+from gansaku.errors import GansakuError, UsageError, nearest
 from gansaku.runs.interrupts import listening
-from gansaku.terminal import Terminal
+from gansaku.terminal import Terminal, as_comment, listing, print_json, table
 
 Flag = tyro.conf.arg
 Positional: Any = tyro.conf.Positional
@@ -239,11 +238,6 @@ def recipes(
     print_json(one) if as_json else print(as_comment(one["text"]) + "\n\n" + one["toml"], end="")
 
 
-def as_comment(text: str) -> str:
-    """Lines that a TOML reader skips, so that what is printed is a recipe file."""
-    return "\n".join(f"# {line}".rstrip() for line in text.splitlines())
-
-
 def info(*, as_json: Json = False) -> None:
     """Say what this machine and this installation can do.
 
@@ -256,7 +250,8 @@ def info(*, as_json: Json = False) -> None:
 
 
 COMMANDS: dict[str, Callable[..., None]] = {
-    "train": train, "sample": sample, "show": show, "report": report, "pin": pin, "prepare": prepare, "recipes": recipes, "info": info,
+    "train": train, "sample": sample, "show": show, "report": report, "pin": pin,
+    "prepare": prepare, "recipes": recipes, "info": info,
 }  # fmt: skip
 
 
@@ -372,42 +367,6 @@ def data_summary(source: str, size: int | None, max_bad: float) -> dict[str, Any
     from gansaku.data.summary import described_data
 
     return described_data(open_data(source, size, progress=Terminal().preparing, max_bad=max_bad))
-
-
-def print_json(content: Any) -> None:
-    print(json.dumps(content, indent=1, ensure_ascii=False))
-
-
-def table(content: dict[str, Any], indent: str = "") -> str:
-    """Names and values in two columns; what is inside is indented."""
-    lines = []
-    for name, value in content.items():
-        label = f"{indent}{printable(str(name)).replace('_', ' ')}"
-        if isinstance(value, dict):
-            lines += [label, table(value, indent + "  ")] if value else []
-        elif isinstance(value, list) and value and isinstance(value[0], dict | str) and len(str(value)) > 70:
-            items = [" ".join(map(str, item.values())) if isinstance(item, dict) else str(item) for item in value]
-            lines += [label, *[f"{indent}  {printable(item)}" for item in items]]
-        elif value not in (None, "", []):
-            text = f"{value:,}" if isinstance(value, int) and not isinstance(value, bool) else printable(plain(value))
-            lines.append(f"{label:24} {text}")
-    return "\n".join(lines)
-
-
-def plain(value: Any) -> str:
-    if isinstance(value, list):
-        return ", ".join(map(plain, value))
-    return f"{value:.4g}" if isinstance(value, float) else str(value)
-
-
-def listing(found: list[dict[str, Any]]) -> str:
-    """Recipes, one a paragraph: name, status, parameters and what it is."""
-    lines = []
-    for one in found:
-        counts = ", ".join(f"{name} {count:,}" for name, count in one["parameters"].items())
-        shape = "×".join(map(str, one["shape"]))
-        lines += [f"{one['name']:14} {one['summary']}", f"{'':14} {one['status']}; parameters at {shape}: {counts}", ""]
-    return "\n".join([*lines, "gansaku recipes show NAME tells more."])
 
 
 if __name__ == "__main__":

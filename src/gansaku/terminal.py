@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import json
 import sys
 import time
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
+from gansaku.errors import printable
 from gansaku.listener import Listener, clock_text
 
 if TYPE_CHECKING:
@@ -24,6 +26,47 @@ def tick_text(numbers: Mapping[str, float]) -> str:
 
 
 MANY = 256  # samples that take long enough to be counted
+
+
+def as_comment(text: str) -> str:
+    """Lines that a TOML reader skips, so that what is printed is a recipe file."""
+    return "\n".join(f"# {line}".rstrip() for line in text.splitlines())
+
+
+def print_json(content: Any) -> None:
+    print(json.dumps(content, indent=1, ensure_ascii=False))
+
+
+def table(content: dict[str, Any], indent: str = "") -> str:
+    """Names and values in two columns; what is inside is indented."""
+    lines = []
+    for name, value in content.items():
+        label = f"{indent}{printable(str(name)).replace('_', ' ')}"
+        if isinstance(value, dict):
+            lines += [label, table(value, indent + "  ")] if value else []
+        elif isinstance(value, list) and value and isinstance(value[0], dict | str) and len(str(value)) > 70:
+            items = [" ".join(map(str, item.values())) if isinstance(item, dict) else str(item) for item in value]
+            lines += [label, *[f"{indent}  {printable(item)}" for item in items]]
+        elif value not in (None, "", []):
+            text = f"{value:,}" if isinstance(value, int) and not isinstance(value, bool) else printable(plain(value))
+            lines.append(f"{label:24} {text}")
+    return "\n".join(lines)
+
+
+def plain(value: Any) -> str:
+    if isinstance(value, list):
+        return ", ".join(map(plain, value))
+    return f"{value:.4g}" if isinstance(value, float) else str(value)
+
+
+def listing(found: list[dict[str, Any]]) -> str:
+    """Recipes, one a paragraph: name, status, parameters and what it is."""
+    lines = []
+    for one in found:
+        counts = ", ".join(f"{name} {count:,}" for name, count in one["parameters"].items())
+        shape = "×".join(map(str, one["shape"]))
+        lines += [f"{one['name']:14} {one['summary']}", f"{'':14} {one['status']}; parameters at {shape}: {counts}", ""]
+    return "\n".join([*lines, "gansaku recipes show NAME tells more."])
 
 
 class Terminal(Listener):

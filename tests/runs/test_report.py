@@ -7,6 +7,7 @@ import json
 import re
 import sqlite3
 from collections import Counter
+from html import unescape
 from html.parser import HTMLParser
 
 import numpy as np
@@ -17,7 +18,7 @@ from gansaku.render.sheet import png, sheet, tiles
 from gansaku.runs import log, report_sheets
 from gansaku.runs.folder import Folder
 from gansaku.runs.log import Event
-from gansaku.runs.report import Report, render, write
+from gansaku.runs.report import Report, card, render
 from gansaku.runs.report_charts import main_charts, more_charts
 from gansaku.runs.report_reading import read, training_seconds
 from gansaku.runs.report_sheets import MOST, ROOM, shot, spread, taken_back
@@ -136,7 +137,7 @@ def test_a_report_says_what_the_run_is_and_how_far(folder):
 
 def test_the_page_is_written_into_the_folder_and_is_one_whole(folder):
     train(folder)
-    path = write(folder)
+    path = Report(folder).write()
     assert path == folder.path / "report.html"
     page = Page(path.read_text())
     assert page.elements[0] == ("html", {"lang": "en"})
@@ -264,7 +265,7 @@ def test_the_slider_has_as_many_stops_as_there_are_sheets_in_the_page(folder, co
     draw(folder, count)
     page = Page(render(folder))
     (slider,) = page.all("input", id="slider")
-    assert int(slider["max"]) + 1 == len(page.all("img")) == min(count, MOST)
+    assert int(slider["max"]) + 1 == len(page.all("img")) == len(spread(range(count), MOST))
     assert slider["value"] == slider["max"]
     seen = [int(a["alt"].split()[2].replace(",", "")) for a in page.all("img")]
     assert seen == sorted(set(seen))
@@ -492,3 +493,13 @@ def test_names_in_commands_are_one_word_to_a_shell(tmp_path):
     text = Page(render(folder)).text
     assert "gansaku train recipe.toml --data './two words'" in text
     assert "gansaku train --run './-my run; ls'" in text
+
+
+def test_a_card_for_a_notebook_holds_the_report_with_the_newest_sheet_alone(folder):
+    train(folder)
+    draw(folder)
+    text = card(folder)
+    assert text.startswith("<iframe srcdoc=")
+    page = unescape(text[text.index('"') + 1 : text.index('" style')])
+    assert page.count("<img") == 1
+    assert render(folder).count("<img") == 3

@@ -15,7 +15,7 @@ from gansaku.render.curves import Mark, chart, legend
 from gansaku.runs.log import Event
 from gansaku.runs.report_charts import Chart, main_charts, more_charts
 from gansaku.runs.report_reading import Reading
-from gansaku.runs.report_sheets import Shot, spread
+from gansaku.runs.report_sheets import Shot, evenly
 from gansaku.runs.report_tables import checkpoints, environment, events, recipe, repeat
 from gansaku.runs.report_words import UNREAD, duration, e, moment
 
@@ -112,7 +112,7 @@ def sheets(reading: Reading, shots: Sequence[Shot]) -> str:
     if not shots:
         why = "The sheets could not be read." if reading.sheets else "No sheet has been drawn yet."
         return f'<section id="sheets"><h2>Samples</h2><p class="lead">{why}</p></section>'
-    strip = set(map(id, spread(shots[:-1], STRIP)))
+    strip = set(map(id, evenly(shots[:-1], STRIP)))
     figures = []
     for i, shot in enumerate(shots):
         last = i == len(shots) - 1

@@ -73,6 +73,13 @@ def spread(items: Sequence[T], most: int) -> list[T]:
     return chosen if (len(items) - 1) % step == 0 else [*chosen, items[-1]]
 
 
+def evenly(items: Sequence[T], most: int) -> list[T]:
+    """The first, the last, and what lies evenly between them."""
+    if len(items) <= most:
+        return list(items)
+    return [items[round(i * (len(items) - 1) / (most - 1))] for i in range(most)]
+
+
 def shot(path: Path) -> Shot | None:
     """The sheet in a PNG file, in ROOM bytes or less; None when it is no picture."""
     try:
