@@ -39,6 +39,8 @@ from nursery import (
     torn,
 )
 
+from gansaku.runs import log
+
 METHODS = ("ada", "batch_norm", "began", "clipping", "cramer", "denoising", "dropout", "gate", "growth", "lazy_r1", "lecam",
            "many_logits", "relativistic_average", "replay", "spectral", "wgan_gp")  # fmt: skip
 LONGER = {"growth": "length=128", "wgan_gp": "length=96", "clipping": "length=96", "cramer": "length=64"}
@@ -121,23 +123,25 @@ def memory(minutes: float, place: Path) -> dict[str, Any]:
         code = child.wait(60)
     there = looks[int(min(15 * 60, 15 * minutes) / EVERY) :]  # 15 minutes, or a quarter, to warm up
     hours, sizes = np.array([[look["seconds"] / 3600, look["MiB"]] for look in there]).T
-    (slope, _), covariance = np.polyfit(hours, sizes, 1, cov=True)
+    line, covariance = np.polyfit(hours, sizes, 1, cov=True)
+    slope, error = round(float(line[0]), 3), round(float(covariance[0, 0] ** 0.5), 3)
     middle = len(there) // 2
     grown = {what: int(least(there[middle:], what) - least(there[:middle], what)) for what in ("files", "threads")}
     problems = [f"{number} more {what} at the end" for what, number in grown.items() if number > 0]
-    if slope - 2 * covariance[0, 0] ** 0.5 > MOST:
+    if slope - 2 * error > MOST:
         problems.append(f"memory grew by {slope:.2f} MiB an hour")
     if code != 128 + signal.SIGTERM:
         problems.append(f"ended with {code}: {child.said[-500:]}")
     made = {what: len(list((run / "run").glob(f"{what}/*"))) for what in ("sheets", "checkpoints")}
-    return {"minutes": minutes, "MiB an hour": round(slope, 3), "standard error": round(covariance[0, 0] ** 0.5, 3),
-            "from MiB": sizes[0], "to MiB": sizes[-1], **made, "looks": looks, "failures": problems}  # fmt: skip
+    return {"minutes": minutes, "MiB an hour": slope, "standard error": error, "from MiB": float(sizes[0]),
+            "to MiB": float(sizes[-1]), **made, "failures": problems, "looks": looks}  # fmt: skip
 
 
 def length(nursery: Nursery, place: Path, minutes: float) -> int:
-    """Samples for half again as long as it is to run, by the speed of a short training."""
-    short = straight(nursery, Case("auto", "pictures", ("precision=fp32", "length=2000")), place, place / "short", 5.0)
-    return int(1.5 * minutes * 60 * 2000 / short.seconds)
+    """Samples for twice as long as it is to run, by the speed of a short training."""
+    straight(nursery, Case("auto", "pictures", ("precision=fp32", "length=4000")), place, place / "short", seconds=5.0)
+    speeds = [speed for _, speed in log.curve(place / "short" / "run" / "log.sqlite", "samples_per_second")]
+    return int(2 * 60 * minutes * np.median(speeds))
 
 
 def watched(child: Child, seconds: float) -> list[dict[str, float]]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Iterable, Mapping
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +16,7 @@ from gansaku.data.batches import Batches
 from gansaku.data.sources import cache_folder, open_data
 from gansaku.data.store import Dataset, Facts
 from gansaku.data.summary import described_data
-from gansaku.errors import GansakuError, UsageError, nearest
+from gansaku.errors import UsageError, nearest
 from gansaku.listener import Listener, clock_text
 from gansaku.recipe import Recipe, to_toml
 from gansaku.recipes import registry
@@ -23,29 +24,16 @@ from gansaku.runs import manifest, samples
 from gansaku.runs.folder import Folder, opened
 from gansaku.runs.interrupts import listening
 from gansaku.runs.lock import held
-from gansaku.runs.opening import (
-    Changes,
-    about,
-    check_data,
-    continued,
-    continued_state,
-    run_name,
-    settle,
-    size_of,
-    source_of,
-)
-from gansaku.runs.recorder import KEPT, Recorder
-from gansaku.runs.report import Report, render
+from gansaku.runs.opening import about, planned
+from gansaku.runs.recorder import KEPT
+from gansaku.runs.report import render
 from gansaku.runs.run import Run, stored_recipe
-from gansaku.runs.session import Deadline, checked_policy, work
+from gansaku.runs.session import SPARE, Deadline, checked_policy, train_in_folder
 from gansaku.runs.summary import summarize
 from gansaku.runs.trial import trial
 from gansaku.training.feed import feed
 from gansaku.training.state import State, begin, full_size
 from gansaku.training.step import Data
-
-RUNS = Path("runs")
-SPARE = 20_000_000  # bytes that log, sheets and report may take
 
 
 def get_recipe(name: str = "auto", shape: tuple[int, ...] = (3, 64, 64), count: int = 10_000, **settings: Any) -> Recipe:
@@ -79,78 +67,34 @@ def train(
     with listening("gansaku train", "interrupted before it trained; nothing is lost, the same command starts again") as request:
         for file in use:
             registry.use(Path(file))
-        folder = Folder(Path(run)) if run is not None else None
-        where = hardware.device(device)
-        stored = stored_recipe(folder) if folder is not None and folder.exists else None
-        if stored is not None and size is None:
-            size = size_of(folder)
 
         def preparing(done: int, total: int) -> None:
             deadline.check()
             listener.preparing(done, total)
 
-        dataset = open_data(source_of(data, folder), size, progress=preparing, max_bad=max_bad)
-        if stored is not None and recipe is None:
-            base = stored
-        else:
-            base = recipe if isinstance(recipe, Recipe) else registry.find(recipe or "auto", dataset.facts)
-        wanted = base.but(settings)
-        folder = folder or Folder(RUNS / run_name(wanted, dataset))
-        changes = Changes([])
-        if folder.exists:
-            wanted, changes = continued(folder, wanted, settings or {}, dataset, allow)
-        elif wanted.precision == "bf16" and not hardware.fast_bf16(where) and "precision" not in (settings or {}):
-            wanted = wanted.but(precision="fp32")
-            listener.say("precision: fp32, since this processor has no bf16 of its own")
-        check_data(wanted, dataset)
-        batches = Batches(dataset, wanted.seed, device=where, channels_last=wanted.fast == "all", mirror=wanted.mirror)
-        feeding = feed(batches, wanted)
-        state = begin(wanted, where)  # before the folder: a recipe that cannot begin leaves none behind
+        where = hardware.device(device)
+        plan = planned(recipe, data, run, settings or {}, size, partial(open_data, progress=preparing, max_bad=max_bad),
+                       where, allow, listener.say)  # fmt: skip
+        made, dataset, folder = plan.recipe, plan.dataset, plan.folder
+        channels_last = made.fast == "all"
+        feeding = feed(Batches(dataset, made.seed, device=where, channels_last=channels_last, mirror=made.mirror), made)
+        state = begin(made, where)  # before the folder: a recipe that cannot begin leaves none behind
         if dry_run:
-            describe_plan(wanted, dataset, folder, state, feeding, listener)
-            return Run(folder, wanted)
+            describe_plan(made, dataset, folder, state, feeding, listener)
+            return Run(folder, made)
         deadline.check()
         if not folder.exists:
-            files.ask_for(folder.path, (KEPT + 1) * full_size(state, wanted) + SPARE)
-            folder.create(to_toml(wanted), about(folder, wanted, base, dataset, where, size))
-            listener.say(f"{folder.path}: a new run of {wanted.name} on {dataset.facts.count:,} samples of {dataset.name}")
+            files.ask_for(folder.path, (KEPT + 1) * full_size(state, made) + SPARE)
+            folder.create(to_toml(made), about(plan, where))
+            listener.say(f"{folder.path}: a new run of {made.name} on {dataset.facts.count:,} samples of {dataset.name}")
         with held(folder.path) as unlocked:
             if unlocked:
                 listener.say(unlocked)
-            state, news = continued_state(folder, state, where, changes, listener)
-            if changes.settings or changes.data:
-                settle(folder, wanted, dataset, changes, state.seen)
-                listener.say(f"{folder.path} goes on with {changes}")
-            if state.seen >= wanted.length:
-                sentence = f"is complete: {state.seen:,} samples seen; --set length={2 * wanted.length} goes on"
-                listener.say(f"{folder.path} {sentence}")
-                Report(folder).write()
-                return Run(folder, wanted)
-            if news:
-                listener.say(news)
-            files.ask_for(folder.path, 2 * full_size(state, wanted) + SPARE)
-            recorder = Recorder(folder, wanted, dataset.facts.count, listener, lambda: bool(request))
-            recorder.begin(state.seen, news or f"begins on {hardware.describe(where)['device']}")
-            if changes.settings or changes.data:
-                recorder.event(state.seen, "settings", str(changes))
-            try:
-                with request.noted():
-                    listener.begin(state.seen, wanted.length)
-                    deadline.begin()
-                    state = work(folder, wanted, state, feeding, recorder,
-                                 lambda: deadline.near(recorder.closing()) or bool(request), policy)  # fmt: skip
-            except GansakuError as error:
-                recorder.event(state.seen, "stopped", str(error))
-                recorder.report()
-                raise
-            finally:
-                listener.end()
-                recorder.close()
+            state = train_in_folder(plan, state, feeding, request, deadline, policy, listener)
         if request:
             sentence = f"interrupted after {state.seen:,} samples; everything is saved, the same command continues"
             raise request.interrupted(str(folder.path), sentence)
-    listener.say(f"{folder.path}: {state.seen:,} of {wanted.length:,} samples seen; see {folder.report}")
-    return Run(folder, wanted)
+    return Run(folder, made)
 
 
 def describe_plan(recipe: Recipe, dataset: Dataset, folder: Folder, state: State, data: Data, listener: Listener) -> None:

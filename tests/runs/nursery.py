@@ -10,6 +10,7 @@ fork of it, in a session, a working folder and an environment of its own, and fr
 from __future__ import annotations
 
 import functools
+import gc
 import hashlib
 import importlib
 import json
@@ -106,6 +107,7 @@ class Nursery:
             env={**environment, "OMP_NUM_THREADS": "1"},
         )  # fmt: skip
         self._count = 0
+        assert self._process.stdout.readline() == "ready\n"
         return self
 
     def __exit__(self, *error: object) -> None:
@@ -150,7 +152,10 @@ def serve() -> None:
         importlib.import_module(f"gansaku.{name}")
     importlib.import_module("torch._dynamo")  # the first optimizer imports it
     importlib.import_module("gansaku.recipes.registry").recipes()
+    importlib.import_module("PIL.Image").init()
+    gc.freeze()  # or each fork copies what its first collection touches
     living: set[int] = set()
+    os.write(1, b"ready\n")
     for line in sys.stdin:
         order = json.loads(line)
         if "wait" in order:
@@ -216,11 +221,11 @@ def live(order: dict[str, Any]) -> None:
 
 def arrange(order: dict[str, Any]) -> None:
     """What the order wants to be otherwise than on the command line."""
-    from gansaku import api, faults
+    from gansaku import faults
     from gansaku.runs import recorder, watchers
 
     faults._fault, faults._count = faults.parsed(os.environ["GANSAKU_FAULTS"]), 0
-    api.Recorder = functools.partial(recorder.Recorder, seconds=order["seconds"])
+    recorder.CHECKPOINT_SECONDS = order["seconds"]
     watchers.SHEET = order["sheet"]
     if order["record"]:
         faults.watcher = recorder_of(order["record"])
@@ -371,11 +376,11 @@ class Straight:
         return min(self.saved)
 
 
-def straight(nursery: Nursery, case: Case, sources: Path, place: Path, seconds: float = 0.0) -> Straight:
+def straight(nursery: Nursery, case: Case, sources: Path, place: Path, **how: Any) -> Straight:
     """Train it undisturbed in this folder, which is new."""
     place.mkdir(parents=True)
     started = time.monotonic()
-    child = nursery.start(*case.command(sources), folder=place, record="operations", seconds=seconds)
+    child = nursery.start(*case.command(sources), folder=place, record="operations", **how)
     assert child.wait() == 0, child.said
     seconds = time.monotonic() - started
     operations = [Operation(*json.loads(line)) for line in (place / "operations").read_text().splitlines()]

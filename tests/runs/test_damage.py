@@ -1,5 +1,6 @@
 """A damaged checkpoint is found whatever happened to it: no altered number is ever loaded, and the one before it is used."""
 
+import functools
 import json
 import random
 import shutil
@@ -10,11 +11,14 @@ import torch
 from test_disk import LONG, SHORT, Ears, complete, digest, fast_folder, hurry, world  # noqa: F401
 from test_power_loss import same, sample
 
+from fixtures import methods
+from fixtures.tiny import data
 from gansaku import api
 from gansaku.errors import RunError
 from gansaku.runs import checkpoint, manifest
 from gansaku.runs.manifest import Notes, Score
-from gansaku.training.state import counts, restore, tensors
+from gansaku.training.state import begin, counts, restore, tensors
+from gansaku.training.step import cycle
 
 FLIPS = 1000
 ID = "this run"
@@ -51,7 +55,7 @@ def found_out(place, name="000000000016"):
     try:
         checkpoint.load(path, LOADED, ID)
     except RunError as error:
-        assert same(LOADED, BEFORE), "a part of a damaged checkpoint was loaded"  # noqa: PT017
+        assert same(LOADED, BEFORE), "a part of a damaged checkpoint was loaded"
         assert str(path) in str(error)  # noqa: PT017
         return True
     assert same(LOADED, SAVED), "altered numbers were loaded"
@@ -208,6 +212,75 @@ def test_nothing_is_pruned_for_a_newest_that_is_damaged(whole, place):
     (place / "checkpoints" / "000000000016" / "tensors.safetensors").write_bytes(b"")
     manifest.prune(place / "checkpoints", 1)
     assert len(manifest.found(place / "checkpoints")) == 2
+
+
+# nothing of the state may be missing
+
+RIGS = ["batch_norm", "spectral", "growth", "ada", "replay", "lazy_r1"]
+BEFORE_IT, AFTER_IT = 6, 4  # cycles, before the checkpoint and after it
+# What is in a checkpoint and makes no difference: computed anew before it is used. `size` matters where it changes.
+NOT_STATE = {
+    "batch_norm": ["ema/generator/num_batches_tracked", "size"],  # copied from the network in every cycle
+    "spectral": ["ema/generator/_u", "net/discriminator/_u", "net/generator/_u", "size"],  # made from _v in every pass
+    "growth": ["optimizer/discriminator/exp_avg", "optimizer/generator/exp_avg"],  # β1 is 0
+}
+
+
+def trained(recipe, cycles, state):
+    for _ in range(cycles):
+        cycle(state, recipe, data(recipe))
+    return state
+
+
+@functools.cache
+def rig(name):
+    """A method's recipe, the state in the middle of its training, and the one at the end."""
+    recipe = methods()[name].recipe()
+    state = begin(recipe)
+    state.rollbacks = 1
+    trained(recipe, BEFORE_IT, state)
+    middle = ({name: value.clone() for name, value in tensors(state).items()}, counts(state))
+    return recipe, middle, trained(recipe, AFTER_IT, state)
+
+
+def group(name):
+    """Which kind of tensor it is: `net/generator/weight`, `optimizer/discriminator/exp_avg`, `memory/ada_p`."""
+    kind, player, *rest = name.split("/")
+    if kind == "memory":
+        return name
+    return f"{kind}/{player}/{rest[-1].split('.')[-1]}"
+
+
+@pytest.mark.parametrize("name", RIGS)
+def test_a_training_continued_from_its_checkpoint_ends_with_the_same_bits(name, place):
+    recipe, (held, numbers), end = rig(name)
+    state = begin(recipe)
+    restore(state, held, numbers)
+    path = checkpoint.save(place, state)
+    state = begin(recipe)
+    checkpoint.load(path, state)
+    assert same(trained(recipe, AFTER_IT, state), end)
+
+
+@pytest.mark.parametrize("name", RIGS)
+def test_whatever_kind_of_tensor_or_count_is_reset_the_training_ends_with_other_bits(name):
+    recipe, (held, numbers), end = rig(name)
+    fresh, first = tensors(begin(recipe)), counts(begin(recipe))
+    harmless = []
+    for kind in sorted({group(one) for one in held}):
+        reset = {one: fresh.get(one, torch.zeros_like(value)) if group(one) == kind else value for one, value in held.items()}
+        if ends_the_same(recipe, reset, numbers, end):
+            harmless.append(kind)
+    for count in numbers:
+        if ends_the_same(recipe, held, {**numbers, count: first[count]}, end):
+            harmless.append(count)
+    assert harmless == NOT_STATE.get(name, ["size"]), harmless
+
+
+def ends_the_same(recipe, held, numbers, end):
+    state = begin(recipe)
+    restore(state, {name: value.clone() for name, value in held.items()}, numbers)
+    return same(trained(recipe, AFTER_IT, state), end)
 
 
 # the whole command

@@ -21,13 +21,14 @@ from fixtures.tiny import LATENT, PICTURES, TinyDiscriminator, TinyGenerator
 from gansaku import api, cli, faults, files
 from gansaku.contract import Player
 from gansaku.data import sources
-from gansaku.errors import DiskError, GansakuError
+from gansaku.errors import DiskError, GansakuError, RunError, Stopped
 from gansaku.latents import Gaussian
 from gansaku.listener import Listener
 from gansaku.optimizers import SGD
 from gansaku.recipe import Recipe, to_toml
-from gansaku.runs import log, manifest, recorder, report, watchers
+from gansaku.runs import lock, log, manifest, recorder, report, watchers
 from gansaku.runs.folder import Folder
+from gansaku.training.state import begin
 
 ERRORS = ["ENOSPC", "EDQUOT", "EIO", "EROFS", "EACCES"]
 SHORT, LONG = 16, 40  # samples: the run that is there, with one checkpoint, and where the same run is to go
@@ -321,6 +322,37 @@ def test_a_temporary_file_that_could_not_be_removed_does_not_spoil_the_next_try(
     assert leftovers(run) == []
 
 
+def test_what_killed_writers_left_is_gone_when_the_training_begins(world):
+    run, found = world.fresh(), []
+    for place in ("", "checkpoints", "sheets", f"checkpoints/{SHORT:012d}"):
+        (run / place / f"{files.TEMPORARY}1-notes.json").write_text("{")
+        (run / place / f"{files.TEMPORARY}2-folder").mkdir()
+        (run / place / f"{files.TEMPORARY}2-folder" / "inner").write_text("")
+    world.command(run, Ears(at_begin=lambda: found.extend([*leftovers(run), "began"])))
+    assert found == ["began"]
+
+
+def test_a_state_that_is_not_finite_is_never_saved(tmp_path):
+    folder, state = Folder(tmp_path / "run"), begin(RECIPE)
+    folder.create(to_toml(RECIPE), {"name": "run", "id": "id"})
+    writer = recorder.Recorder(folder, RECIPE, 24, Listener())
+    next(state.nets["generator"].parameters()).data[0] = float("nan")
+    with pytest.raises(Stopped, match="is not finite"):
+        writer.save(state)
+    writer.close()
+    assert manifest.found(folder.checkpoints) == []
+
+
+def test_a_folder_in_which_another_training_writes_is_left_alone(world):
+    run = world.fresh()
+    with lock.held(run):
+        before = {path: path.read_bytes() for path in run.rglob("*") if path.is_file()}
+        with pytest.raises(RunError, match=f"is being trained by process {os.getpid()} on ") as caught:
+            world.command(run)
+        assert caught.value.code == "RUN_BUSY"
+        assert {path: path.read_bytes() for path in run.rglob("*") if path.is_file()} == before
+
+
 # preparing
 
 
@@ -382,6 +414,12 @@ def files_end_at(size):
         yield
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, before)
+
+
+def test_a_write_that_the_system_does_in_part_is_carried_on_or_refused(tmp_path):
+    with files_end_at(5), pytest.raises(DiskError, match="File too large for 10 bytes more"):
+        files.write_bytes(tmp_path / "report.html", bytes(10))
+    assert list(tmp_path.iterdir()) == []
 
 
 @pytest.mark.parametrize("size", [0, 100, 2000, 4096, 6000])
@@ -572,7 +610,7 @@ def test_nothing_is_written_outside_the_run_and_the_cache_wherever_temporary_fil
     elsewhere.mkdir()
     monkeypatch.setenv("TMPDIR", str(elsewhere))
     monkeypatch.setattr(tempfile, "tempdir", None)
-    monkeypatch.setattr(faults, "watcher", lambda operation, path, content: places.add(path.absolute()))
+    monkeypatch.setattr(faults, "watcher", lambda operation, path, content: operation == "fsync" or places.add(path.absolute()))
     numbers(tmp_path / "data.npy")
     api.train(RECIPE, str(tmp_path / "data.npy"), tmp_path / "run")
     assert all(path.is_relative_to(tmp_path / "run") or path.is_relative_to(tmp_path / "cache") for path in places)

@@ -104,7 +104,7 @@ def test_with_a_checkpoint_now_and_then_what_was_done_twice_is_seen_once(nursery
 def test_the_real_command_goes_the_same_way(nursery, sources, tmp_path):
     """`python -m gansaku`: asked to stop, then killed in its last checkpoint's writing, then left alone."""
     case = dataclasses.replace(CASES[0], settings=("precision=fp32", "length=160"))
-    reference = straight(nursery, case, sources, tmp_path / "straight", seconds=120.0)
+    reference = straight(nursery, case, sources, tmp_path / "straight", seconds=120.0, sheet=64)
 
     def started(faults=""):
         return subprocess.Popen(

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from hashlib import blake2b
+from pathlib import Path
 from typing import Any, NamedTuple
 
 import torch
@@ -14,6 +15,7 @@ from gansaku.errors import RunError
 from gansaku.listener import Listener
 from gansaku.parts import Change, difference, shown
 from gansaku.recipe import Recipe, to_toml
+from gansaku.recipes import registry
 from gansaku.runs import checkpoint, manifest
 from gansaku.runs.folder import Folder
 from gansaku.runs.run import stored_recipe
@@ -22,10 +24,74 @@ from gansaku.training.state import State
 FREE = ("length",)  # settings that a run may change when it continues
 
 
+RUNS = Path("runs")
+
+
+class Changes(NamedTuple):
+    """What a continued run does differently from now on."""
+
+    settings: list[Change]
+    data: str = ""  # a sentence, where it goes on with other data
+
+    def __str__(self) -> str:
+        return "; ".join([*map(str, self.settings), *([self.data] if self.data else [])])
+
+    def __bool__(self) -> bool:
+        return bool(self.settings or self.data)
+
+
+class Plan(NamedTuple):
+    """What is to be trained where."""
+
+    recipe: Recipe
+    base: Recipe  # the recipe before any setting was changed
+    dataset: Dataset
+    folder: Folder
+    size: int | None  # that pictures were resized to, if they were
+    changes: Changes  # against the run that is there already
+
+
+def planned(
+    recipe: str | Recipe | None,
+    data: str | None,
+    run: str | Path | None,
+    settings: Mapping[str, Any],
+    size: int | None,
+    open_data: Callable[[str, int | None], Dataset],
+    where: torch.device,
+    allow: bool,
+    say: Callable[[str], None],
+) -> Plan:
+    """Recipe, data and folder from what was asked for and what is there. Raises a GansakuError when they do not fit."""
+    folder = Folder(Path(run)) if run is not None else None
+    stored = stored_recipe(folder) if folder is not None and folder.exists else None
+    if stored is not None and size is None:
+        size = size_of(folder)
+    dataset = open_data(source_of(data, folder), size)
+    if stored is not None and recipe is None:
+        base = stored
+    else:
+        base = recipe if isinstance(recipe, Recipe) else registry.find(recipe or "auto", dataset.facts)
+    wanted, changes = base.but(settings), Changes([])
+    folder = folder or Folder(RUNS / run_name(wanted, dataset))
+    if folder.exists:
+        wanted, changes = continued(folder, wanted, settings, dataset, allow)
+    elif wanted.precision == "bf16" and not hardware.fast_bf16(where) and "precision" not in settings:
+        wanted = wanted.but(precision="fp32")
+        say("precision: fp32, since this processor has no bf16 of its own")
+    check_data(wanted, dataset)
+    return Plan(wanted, base, dataset, folder, size, changes)
+
+
 def run_name(recipe: Recipe, dataset: Dataset) -> str:
     """`<recipe>-<data>-<hash>`: the same settings on the same data are the same run, however long it is to be."""
+    return f"{recipe.name}-{dataset.name}-{identity(recipe, dataset, 3)}"
+
+
+def identity(recipe: Recipe, dataset: Dataset, size: int) -> str:
+    """A hash of so many bytes of all settings but the length, and of the data."""
     content = to_toml(recipe.but(length=1)) + dataset.fingerprint
-    return f"{recipe.name}-{dataset.name}-{blake2b(content.encode(), digest_size=3).hexdigest()}"
+    return blake2b(content.encode(), digest_size=size).hexdigest()
 
 
 def source_of(data: str | None, folder: Folder | None) -> str:
@@ -41,16 +107,6 @@ def size_of(folder: Folder | None) -> int | None:
     """The `--size` that a run's data were prepared with."""
     size = folder.read_about()["data"].get("size") if folder is not None else None
     return int(size) if size is not None else None
-
-
-class Changes(NamedTuple):
-    """What a continued run does differently from now on."""
-
-    settings: list[Change]
-    data: str = ""  # a sentence, where it goes on with other data
-
-    def __str__(self) -> str:
-        return "; ".join([*map(str, self.settings), *([self.data] if self.data else [])])
 
 
 def continued(
@@ -80,13 +136,12 @@ def continued(
     return wanted, changes
 
 
-def settle(folder: Folder, recipe: Recipe, dataset: Dataset, changes: Changes, seen: int) -> None:
+def settle(plan: Plan, seen: int) -> None:
     """Store what a run goes on with: its recipe, its data, and since when."""
-    about = folder.read_about()
-    history = [*about.get("history", []), {"seen": seen, "changes": str(changes)}]
-    kept = {"size": about["data"].get("size")}
-    files.write_json(folder.about, {**about, "data": {**described(dataset), **kept}, "history": history})
-    files.write_text(folder.recipe, to_toml(recipe))
+    about = plan.folder.read_about()
+    history = [*about.get("history", []), {"seen": seen, "changes": str(plan.changes)}]
+    files.write_json(plan.folder.about, {**about, "data": described(plan), "history": history})
+    files.write_text(plan.folder.recipe, to_toml(plan.recipe))
 
 
 def new_optimizers(changes: Changes) -> tuple[str, ...]:
@@ -106,27 +161,28 @@ def check_data(recipe: Recipe, dataset: Dataset) -> None:
         raise RunError("recipe.classes", f"{recipe.classes}, and {dataset.name} has {len(dataset.classes)}", "CLASSES")
 
 
-def about(
-    folder: Folder, recipe: Recipe, base: Recipe, dataset: Dataset, where: torch.device, size: int | None
-) -> dict[str, Any]:
-    """What run.json says. `base` is the recipe before any setting was changed."""
+def about(plan: Plan, where: torch.device) -> dict[str, Any]:
+    """What run.json says."""
+    recipe, changes = plan.recipe, difference(plan.base, plan.recipe)
     return {
         "gansaku": __version__,
-        "name": folder.path.absolute().name,
-        "id": blake2b((to_toml(recipe.but(length=1)) + dataset.fingerprint).encode(), digest_size=8).hexdigest(),
+        "name": plan.folder.path.absolute().name,
+        "id": identity(recipe, plan.dataset, 8),
         "recipe": recipe.name,
-        "changes": [{"path": c.path, "before": shown(c.before), "after": shown(c.after)} for c in difference(base, recipe)],
-        "data": {**described(dataset), "size": size},
+        "changes": [{"path": c.path, "before": shown(c.before), "after": shown(c.after)} for c in changes],
+        "data": described(plan),
         "machine": hardware.describe(where),
         "versions": hardware.versions(),
     }
 
 
-def described(dataset: Dataset) -> dict[str, Any]:
+def described(plan: Plan) -> dict[str, Any]:
     """What run.json says of the data."""
+    dataset = plan.dataset
     return {
         "name": dataset.name,
         "source": dataset.source,
+        "size": plan.size,
         "fingerprint": dataset.fingerprint,
         "shape": list(dataset.shape),
         "count": dataset.facts.count,
@@ -134,14 +190,12 @@ def described(dataset: Dataset) -> dict[str, Any]:
     }
 
 
-def continued_state(
-    folder: Folder, state: State, where: torch.device, changes: Changes, listener: Listener
-) -> tuple[State, str]:
+def continued_state(folder: Folder, state: State, changes: Changes, listener: Listener) -> tuple[State, str]:
     """The newest sound checkpoint's state and a sentence on how exactly it continues; the given one if there is none.
 
     Sets the thread count that the run began with: another one rounds differently.
     """
-    told = folder.read_about()
+    told, where = folder.read_about(), state.device
     stored, now = told["machine"], hardware.describe(where)
     if where.type == "cpu":
         torch.set_num_threads(stored["threads"])

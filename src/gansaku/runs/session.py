@@ -7,18 +7,24 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Literal, cast, get_args
 
-from gansaku.errors import Stopped, UsageError
+from gansaku import files
+from gansaku.errors import GansakuError, Stopped, UsageError
+from gansaku.listener import Listener
 from gansaku.recipe import Recipe
 from gansaku.runs import checkpoint, manifest
 from gansaku.runs.folder import Folder
+from gansaku.runs.interrupts import StopRequest
+from gansaku.runs.opening import Plan, continued_state, settle
 from gansaku.runs.recorder import Recorder
+from gansaku.runs.report import Report
 from gansaku.training.loop import train
-from gansaku.training.state import State, begin
+from gansaku.training.state import State, begin, full_size
 from gansaku.training.step import Data
 
 Policy = Literal["stop", "rollback"]
 POLICIES: tuple[str, ...] = get_args(Policy)
 ROLLBACKS = 3
+SPARE = 20_000_000  # bytes that log, sheets and report may take
 
 
 @dataclass
@@ -48,6 +54,50 @@ class Deadline:
     def begin(self) -> None:
         """The first cycle begins now."""
         self._last = time.monotonic()
+
+
+def train_in_folder(
+    plan: Plan, state: State, data: Data, request: StopRequest, deadline: Deadline, policy: Policy, listener: Listener
+) -> State:
+    """Go on where the run in the folder is, until its length, a signal or the deadline; all is saved then.
+
+    The caller holds the folder's lock. `state` is the recipe's first one.
+    """
+    recipe, folder = plan.recipe, plan.folder
+    state, news = continued_state(folder, state, plan.changes, listener)
+    if plan.changes:
+        settle(plan, state.seen)
+        listener.say(f"{folder.path} goes on with {plan.changes}")
+    if state.seen >= recipe.length:
+        sentence = f"is complete: {state.seen:,} samples seen; --set length={2 * recipe.length} goes on"
+        listener.say(f"{folder.path} {sentence}")
+        Report(folder).write()
+        return state
+    if news:
+        listener.say(news)
+    files.ask_for(folder.path, 2 * full_size(state, recipe) + SPARE)
+    recorder = Recorder(folder, recipe, plan.dataset.facts.count, listener, lambda: bool(request))
+    recorder.begin(state.seen, news or f"begins on {state.device}")
+    if plan.changes:
+        recorder.event(state.seen, "settings", str(plan.changes))
+
+    def stopping() -> bool:
+        return deadline.near(recorder.closing()) or bool(request)
+
+    try:
+        with request.noted():
+            listener.begin(state.seen, recipe.length)
+            deadline.begin()
+            state = work(folder, recipe, state, data, recorder, stopping, policy)
+    except GansakuError as error:
+        recorder.event(state.seen, "stopped", str(error))
+        recorder.report()
+        raise
+    finally:
+        listener.end()
+        recorder.close()
+    listener.say(f"{folder.path}: {state.seen:,} of {recipe.length:,} samples seen; see {folder.report}")
+    return state
 
 
 def work(
