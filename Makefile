@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
-.PHONY: demo test lint bench clean
+.PHONY: demo test lint bench soak clean
 
 demo: $(READY)
 	$(BIN)/gansaku train --budget 175s
@@ -22,6 +22,12 @@ lint: $(READY)
 
 bench: $(READY)
 	$(BIN)/python -m bench
+
+# Hours of what the tests do in a minute: kills by the thousand, and a long training whose memory must not grow.
+KILLS ?= 1000
+MINUTES ?= 60
+soak: $(READY)
+	OMP_NUM_THREADS=1 $(BIN)/python tests/soak.py --kills $(KILLS) --minutes $(MINUTES) --json soak.json
 
 # A mark that the installation is complete, renewed when what is installed changes.
 $(READY): pyproject.toml

@@ -108,7 +108,12 @@ def describe_plan(recipe: Recipe, dataset: Dataset, folder: Folder, state: State
     listener.say(f"run: {folder.path}{' (continues)' if folder.exists else ''}")
     tried = trial(recipe, state, data)
     listener.say(f"time: about {clock_text(tried.seconds)} as this machine is now")
-    listener.say(f"memory: {files.amount(tried.memory)} at most{' of the GPU' if state.device.type == 'cuda' else ''}")
+    mapped = dataset.path.stat().st_size  # a few batches touched little of it
+    if state.device.type == "cuda":
+        listener.say(f"memory: {files.amount(tried.memory)} of the GPU")
+    else:
+        whole = files.amount(tried.memory + mapped)
+        listener.say(f"memory: {whole}, {files.amount(mapped)} of it data that the system may drop")
     disk = (KEPT + 1) * tried.checkpoint + SPARE
     room = files.free(folder.path)
     there = "" if room is None else f", {files.amount(room)} are free"

@@ -240,9 +240,10 @@ def test_a_training_whose_log_sheets_or_report_cannot_be_written_ends_with_the_s
 
 def test_a_log_that_can_be_written_again_has_every_row(world):
     run, ears = world.fresh(), Ears(at_say=repaired)
-    with failing("ENOSPC 3+ on log"):
+    with failing("ENOSPC 4+ on log"):
         world.command(run, ears)
     assert len(ears.complaints) == 1
+    assert [event.seen for event in log.events(run / "log.sqlite") if event.kind == "save"][-3:] == [24, 32, 40]
     assert [seen for seen, _ in log.curve(run / "log.sqlite", "samples_per_second")] == list(range(8, LONG + 1, 8))
 
 
@@ -388,6 +389,7 @@ def test_data_are_prepared_whole_or_not_at_all_whatever_operation_fails(pictures
                 except DiskError as caught:
                     assert caught.where in (str(out), str(out.parent))  # noqa: PT017
                     assert (out.read_bytes() if out.exists() else b"") in ((b"older" if older else b""), whole)
+                    assert lasting or leftovers(out.parent) == []
                 else:
                     assert out.read_bytes() == whole
             sources.prepare(str(pictures / source), out)

@@ -132,6 +132,7 @@ def sequence(folder, seed):
             faults.watcher = None
         if watched.dead:
             files.sweep(folder) if folder.exists() else None  # the next start
+            assert all(map(manifest.sound, manifest.found(folder))), "half of a checkpoint is taken for one"
         found, damaged = manifest.newest_sound(folder)
         assert damaged == []
         assert found is not None or not saved, "no sound checkpoint is left"
