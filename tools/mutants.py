@@ -248,7 +248,8 @@ def copied(root: Path, folder: Path) -> Path:
 def run(tree: Path, tests: tuple[str, str]) -> tuple[int, str]:
     """The exit code of pytest and what it said; 1: a test failed."""
     environment = {**os.environ, "PYTHONPATH": str(tree / "src"), "OMP_NUM_THREADS": "1", "PYTHONDONTWRITEBYTECODE": "1"}
-    command = [sys.executable, "-m", "pytest", "-x", "-q", "--tb=no", "-rfE", "-p", "no:cacheprovider", tests[0], "-k", tests[1]]
+    flags = ["-x", "-q", "--tb=no", "-rfE", "-p", "no:cacheprovider"]
+    command = [sys.executable, "-m", "pytest", *flags, tests[0], "-k", tests[1]]
     try:
         done = subprocess.run(command, cwd=tree, env=environment, capture_output=True, text=True, timeout=SECONDS, check=False)
     except subprocess.TimeoutExpired:

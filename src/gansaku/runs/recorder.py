@@ -60,7 +60,6 @@ class Recorder:
             *recording(self._recipe, seen, self.tick),
             Watcher(paced(always, CHECKPOINT_SECONDS), lambda state, signals: self.save(state)),
             drawing(self._recipe, sheet_moments(self._count, self._recipe.length), self.draw, self._about["name"]),
-            Watcher(lambda before, after: False, lambda state, signals: self.report()),  # at the end
         ]
 
     def tick(self, seen: int, numbers: Mapping[str, float]) -> None:
@@ -72,6 +71,11 @@ class Recorder:
 
     def event(self, seen: int, kind: str, sentence: str) -> None:
         self._logged(lambda log: log.event(seen, kind, sentence))
+
+    def end(self, seen: int, kind: str, sentence: str) -> None:
+        """The attempt is over: its last event, and the report."""
+        self.event(seen, kind, sentence)
+        self.report()
 
     def save(self, state: State) -> None:
         """A checkpoint of a sound state. Raises Stopped when it is not sound, DiskError when the disk does not take it."""

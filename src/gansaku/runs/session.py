@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -89,15 +90,24 @@ def train_in_folder(
             listener.begin(state.seen, recipe.length)
             deadline.begin()
             state = work(folder, recipe, state, data, recorder, stopping, policy)
+            recorder.end(state.seen, *ending(state.seen >= recipe.length, request))
     except GansakuError as error:
-        recorder.event(state.seen, "stopped", str(error))
-        recorder.report()
+        recorder.end(state.seen, "stopped", str(error))
         raise
     finally:
         listener.end()
         recorder.close()
     listener.say(f"{folder.path}: {state.seen:,} of {recipe.length:,} samples seen; see {folder.report}")
     return state
+
+
+def ending(complete: bool, request: StopRequest) -> tuple[str, str]:
+    """The kind and the sentence of the event that ends an attempt."""
+    if complete:
+        return "end", "complete"
+    if request.signal is not None:
+        return "end", f"interrupted by {signal.Signals(request.signal).name}"
+    return "end", "the time was over"
 
 
 def work(
