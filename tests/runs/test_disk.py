@@ -463,7 +463,7 @@ def small_disk(place, options):
 def fill(disk):
     """Use up every byte."""
     with open(disk / "filler", "wb", buffering=0) as file:
-        for size in (65536, 4096, 1):
+        for size in (1 << 20, 4096, 1):
             try:
                 while True:
                     file.write(bytes(size))
@@ -473,8 +473,7 @@ def fill(disk):
 
 @pytest.mark.parametrize("asked", [True, False], ids=["the system says what is free", "it does not"])
 def test_a_disk_that_fills_up_while_a_run_is_trained_costs_nothing(world, tmp_path, asked, monkeypatch):
-    monkeypatch.setattr(api, "SPARE", 0)
-    with small_disk(tmp_path / "disk", "size=2m") as disk:
+    with small_disk(tmp_path / "disk", "size=24m") as disk:
         shutil.copytree(world.before, disk / "run")
         if not asked:
             monkeypatch.setattr(files, "free", lambda path: None)
@@ -490,9 +489,8 @@ def test_a_disk_that_fills_up_while_a_run_is_trained_costs_nothing(world, tmp_pa
         assert leftovers(disk / "run") == []
 
 
-def test_a_disk_that_gets_room_again_in_time_costs_nothing_but_a_wait(world, tmp_path, monkeypatch):
-    monkeypatch.setattr(api, "SPARE", 0)
-    with small_disk(tmp_path / "disk", "size=2m") as disk:
+def test_a_disk_that_gets_room_again_in_time_costs_nothing_but_a_wait(world, tmp_path):
+    with small_disk(tmp_path / "disk", "size=24m") as disk:
         shutil.copytree(world.before, disk / "run")
 
         def tidy(sentence):
@@ -507,21 +505,19 @@ def test_a_disk_that_gets_room_again_in_time_costs_nothing_but_a_wait(world, tmp
         assert rows == list(range(8, LONG + 1, 8)), "rows that had to wait are lost"
 
 
-def test_a_log_that_cannot_be_begun_on_a_full_disk_still_shows_what_came_after(world, tmp_path, monkeypatch):
-    monkeypatch.setattr(api, "SPARE", 0)
-    with small_disk(tmp_path / "disk", "size=2m") as disk:
-        shutil.copytree(world.before, disk / "run")
-        kept = disk / "run" / "log.sqlite"
-        aside = kept.rename(disk / "run" / "log.aside")
-        kept.mkdir()
+def test_a_log_that_cannot_be_begun_still_shows_what_came_after(world):
+    run = world.fresh()
+    kept = run / "log.sqlite"
+    aside = kept.rename(run / "log.aside")
+    kept.mkdir()
 
-        def back():
-            kept.rmdir()
-            aside.rename(kept)
+    def back():
+        kept.rmdir()
+        aside.rename(kept)
 
-        world.command(disk / "run", Ears(at_begin=back))
-        rows = [seen for seen, _ in log.curve(kept, "samples_per_second")]
-        assert rows == list(range(8, LONG + 1, 8))
+    world.command(run, Ears(at_begin=back))
+    rows = [seen for seen, _ in log.curve(kept, "samples_per_second")]
+    assert rows == list(range(8, LONG + 1, 8))
 
 
 def test_data_are_prepared_on_a_full_disk_not_at_all(pictures, tmp_path):
@@ -597,7 +593,7 @@ def test_data_in_a_folder_that_is_read_only_are_trained_on(world, tmp_path):
 
 
 def test_a_run_on_a_disk_that_is_read_only_can_be_looked_at_and_says_why_it_cannot_continue(world, tmp_path):
-    with small_disk(tmp_path / "disk", "size=2m") as disk:
+    with small_disk(tmp_path / "disk", "size=24m") as disk:
         shutil.copytree(world.before, disk / "run")
         subprocess.run(["mount", "-o", "remount,ro", str(disk)], check=True)
         assert api.load(disk / "run").state().seen == SHORT

@@ -336,7 +336,7 @@ ACTS = {
     "a report": Act(with_report, write_report, report_old_or_new),
     "a pin": Act(with_old, pin, pinned_or_not),
 }
-RANDOM = 80  # losses at random after each operation
+RANDOM = 50  # losses at random after each operation
 
 
 def recorded(act, root):

@@ -77,11 +77,9 @@ def best(noted, name, lower):
     return [place for place, value in good if all((value <= other) if lower else (value >= other) for _, other in good)]
 
 
-def check(folder, keep, pruned):
-    """What holds after every step. `pruned` are the notes before a pruning that came to its end, else None."""
-    there = {manifest.seen(path) for path in manifest.found(folder)}
-    if pruned is None:
-        return
+def check(there, keep, pruned):
+    """What holds after a pruning that came to its end; `pruned` are the notes before it."""
+    there = {manifest.seen(path) for path in there}
     newest = sorted(pruned)[-keep:]
     assert there.issuperset(newest), "one of the newest is gone"
     assert there.issuperset(seen for seen, one in pruned.items() if one.pinned), "a pinned one is gone"
@@ -99,12 +97,11 @@ def sequence(folder, seed):
     draw = random.Random(seed)
     seen, keep = draw.choice(STARTS), draw.choice((1, 1, 2, 3))
     watched = Watched(folder)
-    saved = False
+    saved, there = False, []
     for _ in range(draw.randint(2, 6)):
         watched.kill_at = watched.operations + draw.randrange(25) if draw.random() < 0.3 else None
         watched.dead = False
         pruned, act = None, draw.choice(("save", "save", "save", "prune", "pin", "score", "clock", "again"))
-        there = manifest.found(folder)
         faults.watcher = watched
         try:
             if act == "save" or not there:
@@ -134,14 +131,15 @@ def sequence(folder, seed):
             files.sweep(folder) if folder.exists() else None  # the next start
             assert all(map(manifest.sound, manifest.found(folder))), "half of a checkpoint is taken for one"
         found, damaged = manifest.newest_sound(folder)
+        there = manifest.found(folder)
         assert damaged == []
         assert found is not None or not saved, "no sound checkpoint is left"
         if found is not None:
-            assert manifest.seen(found) == max(manifest.seen(path) for path in manifest.found(folder))
+            assert manifest.seen(found) == max(map(manifest.seen, there))
             assert found.name in watched.whole
-            saved = True
-            seen = manifest.seen(found)
-        check(folder, keep, pruned)
+            saved, seen = True, manifest.seen(found)
+        if pruned is not None:
+            check(there, keep, pruned)
     return watched.operations
 
 
