@@ -134,14 +134,27 @@ def test_a_size_that_the_network_cannot_reach_is_refused_with_the_nearest(tmp_pa
         gansaku.train("auto", str(tmp_path / "odd.npy"))
 
 
-def test_a_foreign_checkpoint_in_a_run_is_refused(pictures):
+def test_another_runs_checkpoint_is_refused(pictures):
+    run = one_cycle("auto", pictures, "run", SMALL)
+    for number, (changes, why) in enumerate(
+        [({"seed": 5}, "another run's checkpoint"), ({"generator.network.width": 8}, "another network")]
+    ):
+        other = one_cycle("auto", pictures, f"other{number}", {**SMALL, **changes})
+        (own,), (foreign,) = (manifest.found(one.folder.checkpoints) for one in (run, other))
+        shutil.rmtree(own)
+        shutil.copytree(foreign, own)
+        with pytest.raises(RunError, match=why):
+            gansaku.train("auto", pictures, "run", SMALL)
+
+
+def test_checkpoints_that_were_renamed_are_refused_when_no_other_is_sound(pictures):
     run = one_cycle("auto", pictures, "run", SMALL)
     other = one_cycle("auto", pictures, "other", {**SMALL, "generator.network.width": 8})
     for path in manifest.found(run.folder.checkpoints):
         path.rename(path.with_name(path.name[:-1] + "0"))
     newest = manifest.found(other.folder.checkpoints)[-1]
     newest.rename(run.folder.checkpoints / "000000000016")
-    with pytest.raises(RunError, match="belongs to another network"):
+    with pytest.raises(RunError, match="no checkpoint is sound: .* is the one after 8 samples; it was renamed"):
         gansaku.train("auto", pictures, "run", SMALL)
 
 

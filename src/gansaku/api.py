@@ -24,7 +24,7 @@ from gansaku.runs import manifest, samples
 from gansaku.runs.folder import Folder, opened
 from gansaku.runs.interrupts import listening
 from gansaku.runs.lock import held
-from gansaku.runs.opening import about, planned
+from gansaku.runs.opening import about, continued, planned
 from gansaku.runs.recorder import KEPT
 from gansaku.runs.report import render
 from gansaku.runs.run import Run, stored_recipe
@@ -83,13 +83,18 @@ def train(
             describe_plan(made, dataset, folder, state, feeding, listener)
             return Run(folder, made)
         deadline.check()
-        if not folder.exists:
+        if plan.new:
+            folder.check_free()
             files.ask_for(folder.path, (KEPT + 1) * full_size(state, made) + SPARE)
-            folder.create(to_toml(made), about(plan, where))
-            listener.say(f"{folder.path}: a new run of {made.name} on {dataset.facts.count:,} samples of {dataset.name}")
+            files.make_folder(folder.path)
         with held(folder.path) as unlocked:
             if unlocked:
                 listener.say(unlocked)
+            if plan.new and folder.exists:  # another process was faster, and has gone
+                continued(folder, made, settings or {}, dataset, allow)
+            elif plan.new:
+                folder.create(to_toml(made), about(plan, where))
+                listener.say(f"{folder.path}: a new run of {made.name} on {dataset.facts.count:,} samples of {dataset.name}")
             state = train_in_folder(plan, state, feeding, request, deadline, policy, listener)
         if request:
             sentence = f"interrupted after {state.seen:,} samples; everything is saved, the same command continues"

@@ -30,7 +30,7 @@ CHUNK = 1 << 20  # bytes that are written at a time
 class File(io.FileIO):
     """A new file, each write announced. Raises DiskError, with the path that the file is to have in the end."""
 
-    def __init__(self, path: Path, mode: Literal["xb", "xb+"] = "xb"):
+    def __init__(self, path: Path, mode: Literal["wb", "wb+"] = "wb"):
         self._path, self.digest = path, hashlib.sha256()
         with refusing(path):
             faults.reached("create", path)
@@ -55,6 +55,43 @@ class File(io.FileIO):
         self.digest.update(part)
 
 
+class Forgiving(File):
+    """A new file for a library that does not survive an error while it writes: the first one is kept, the rest goes nowhere.
+
+    HDF5 ends the whole process (a segmentation fault) when its disk is full. `forgiving` raises afterwards.
+    """
+
+    failure: BaseException | None = None
+
+    def __init__(self, path: Path):
+        super().__init__(path, "wb+")
+
+    def write(self, content: Any) -> int:
+        try:
+            if self.failure is None:
+                return super().write(content)
+        except BaseException as error:  # a signal's too: nothing may pass through the library
+            self.failure = error
+        return memoryview(content).nbytes
+
+    def truncate(self, size: int | None = None) -> int:
+        try:
+            if self.failure is None:
+                return super().truncate(size)
+        except BaseException as error:
+            self.failure = error
+        return size or 0
+
+
+@contextmanager
+def forgiving(path: Path) -> Iterator[Forgiving]:
+    """A new file for such a library. Raises DiskError, or what else befell a write, when the block has ended well."""
+    with Forgiving(path) as file:
+        yield file
+    if file.failure is not None:
+        raise file.failure
+
+
 def create(path: Path) -> File:
     """A new file to be written from its beginning to its end; the SHA-256 of what was written is `digest`."""
     return File(path)
@@ -69,6 +106,7 @@ def replacing(path: Path, needs: int | None = None) -> Iterator[Path]:
     """
     temporary = path.with_name(f"{TEMPORARY}{os.getpid()}-{path.name}")
     make_folder(path.parent)
+    remove(temporary)  # of an attempt that could not even clean up
     if needs is not None:
         ask_for(path, needs)
     try:
@@ -96,6 +134,7 @@ def make_folder(path: Path) -> None:
     with refusing(path):
         faults.reached("mkdir", path)
         path.mkdir(exist_ok=True)
+    synchronize_folder(path.parent)
 
 
 def write_bytes(path: Path, content: bytes) -> None:
@@ -154,7 +193,7 @@ def sweep_exports(out: Path) -> None:
     """Remove what dead exports to the same place left beside it or in it, and nothing else."""
     for place, name in ((out.parent, out.name), (out, "")):
         for leftover in place.glob(f"{TEMPORARY}*"):
-            found = re.fullmatch(rf"{re.escape(TEMPORARY)}([1-9]\d{{0,8}})-{re.escape(name)}", leftover.name)
+            found = re.fullmatch(rf"{re.escape(TEMPORARY)}([1-9]\d{{0,8}})-(?:old-|raw-)?{re.escape(name)}", leftover.name)
             if found and dead(int(found[1])):
                 with suppress(DiskError, OSError):  # another process was faster, or may more than we
                     remove(leftover)
@@ -247,7 +286,7 @@ def refusal(path: Path, error: OSError, needs: int | None = None) -> DiskError:
 
 def final(path: Path) -> Path:
     """The path as it is to be called in the end."""
-    return Path(*[re.sub(rf"^{re.escape(TEMPORARY)}\d+-(old-)?", "", part) for part in path.parts])
+    return Path(*[re.sub(rf"^{re.escape(TEMPORARY)}\d+-(?:old-|raw-)?", "", part) for part in path.parts])
 
 
 def amount(count: float) -> str:

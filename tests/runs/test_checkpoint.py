@@ -109,12 +109,14 @@ def test_a_checkpoint_of_another_network_is_refused_naming_the_layers(tmp_path):
     assert caught.value.code == "CKPT_FOREIGN"
 
 
-def test_a_newer_layout_is_refused(tmp_path):
+def test_a_newer_layout_is_refused_and_not_called_damaged(tmp_path):
     path = checkpoint.save(tmp_path, trained(small(), 1))
-    manifest = json.loads((path / "manifest.json").read_text())
-    (path / "manifest.json").write_text(json.dumps({**manifest, "version": 99}))
-    with pytest.raises(RunError, match="layout 99"):
-        checkpoint.load(path, begin(small()))
+    content = json.loads((path / "manifest.json").read_text()) | {"version": 99, "something": "new"}
+    del content["digest"]
+    (path / "manifest.json").write_text(json.dumps({**content, "digest": manifest.digest(content)}))
+    for read in (lambda: checkpoint.load(path, begin(small())), lambda: manifest.newest_sound(tmp_path)):
+        with pytest.raises(RunError, match="layout 99"):
+            read()
 
 
 def test_pruning_keeps_the_newest_by_number(tmp_path):

@@ -198,6 +198,16 @@ def test_the_layout_of_a_newer_program_is_no_damage_and_nobody_goes_back_behind_
         manifest.newest_sound(place / "checkpoints")
 
 
+def test_a_checkpoint_of_the_first_layout_is_loaded_and_its_damage_found(whole, place):
+    put(place, whole)
+    path = place / "checkpoints" / "000000000016" / "manifest.json"
+    content = json.loads(path.read_text())
+    path.write_text(json.dumps({"version": 1, "seen": 16, "files": content["files"]}))
+    assert not found_out(place)
+    (path.parent / "state.json").write_bytes(b"{}")
+    assert found_out(place)
+
+
 def test_damaged_notes_let_no_pinned_checkpoint_go(whole, place):
     for content in (b"", b"{", b"\xff", b"[]", b'{"pinned": "x", "scores": 3}', b'{"pinned": tru'):
         put(place, whole)

@@ -268,6 +268,17 @@ class TestOneTrainingAtATime:
             assert owner.running
             assert owner.kill() == -signal.SIGKILL
 
+    def test_one_that_found_a_new_folder_and_comes_too_late_names_the_faster_one(self, nursery, sources, tmp_path):
+        command = [*CASES[0].command(sources), *LONG]
+        late = nursery.start(*command, folder=tmp_path, pause=("gansaku.training.state:renew_optimizers", 1))
+        late.paused()
+        owner = nursery.start(*command, folder=tmp_path)
+        until(lambda: log.events(tmp_path / "run" / "log.sqlite"), 60)
+        late.go_on()
+        assert late.wait() == 1
+        assert f"is being trained by process {owner.pid} on {socket.gethostname()}" in late.said
+        assert owner.kill() == -signal.SIGKILL
+
     @pytest.mark.parametrize("host", ["here", "elsewhere"])
     def test_a_lock_file_that_nobody_holds_keeps_nobody_out(self, host, nursery, sources, tmp_path, undisturbed):
         """Of a process that is gone, or copied from another machine."""

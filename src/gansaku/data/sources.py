@@ -70,6 +70,7 @@ def prepare(
     """Prepare SOURCE into a store of that name, whole or not at all. Raises as `open_data`."""
     if is_store(source):
         raise DataError(source, "is prepared already; give what it was made from", "DATA_TYPE")
+    files.sweep_exports(destination)
     return carried_out(planned(source, size, max_bad), destination, progress)
 
 

@@ -14,6 +14,7 @@ from __future__ import annotations
 import hashlib
 import json
 import math
+import os
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
@@ -146,7 +147,7 @@ def write(
     Training blocks must come before test blocks. Raises DiskError; errors of `blocks` pass through.
     """
     with files.replacing(path) as temporary:
-        raw = temporary.with_name(f"{temporary.name}.raw")
+        raw = path.with_name(f"{files.TEMPORARY}{os.getpid()}-raw-{path.name}")
         try:
             with files.create(raw) as spooled:
                 labels, columns, counts, fingerprint = spool(spooled, blocks, shape)
@@ -159,9 +160,10 @@ def write(
                 "source": source,
                 "report": dict(report or {}),
             }
-            with files.File(temporary, "xb+") as disk, h5py.File(disk, "w") as file:
+            with files.forgiving(temporary) as disk, h5py.File(disk, "w") as file:
                 file.attrs["gansaku"] = VERSION
-                copy_rows(raw, file.create_dataset("samples", (len(labels), *row_shape(shape)), np.uint8))
+                samples = file.create_dataset("samples", (len(labels), *row_shape(shape)), np.uint8)
+                copy_rows(raw, samples, lambda: disk.failure is None)
                 file["labels"] = labels
                 for column, values in columns.items():
                     file[f"columns/{column}"] = values
@@ -198,12 +200,13 @@ def spool(
     return all_labels, {name: np.concatenate(parts) for name, parts in columns.items()}, +counts, digest.hexdigest()
 
 
-def copy_rows(raw: Path, samples: Any) -> None:
-    """Copy the raw file into the HDF5 dataset, some rows at a time."""
+def copy_rows(raw: Path, samples: Any, going_on: Callable[[], bool]) -> None:
+    """Copy the raw file into the HDF5 dataset, some rows at a time, as long as that is of use."""
     mapped = np.memmap(raw, np.uint8, mode="r", shape=samples.shape)
     step = at_once(math.prod(samples.shape[1:]))
     for start in range(0, len(mapped), step):
-        samples[start : start + step] = mapped[start : start + step]
+        if going_on():
+            samples[start : start + step] = mapped[start : start + step]
 
 
 def open_store(path: Path) -> Dataset:

@@ -89,8 +89,6 @@ def load(path: Path, state: State, run: str = "", fresh: tuple[str, ...] = ()) -
         raise RunError(str(path / TENSORS), f"is no safetensors file: {error}", "CKPT_CORRUPT") from None
     compare(path, {n: tuple(t.shape) for n, t in stored.items()}, {n: tuple(t.shape) for n, t in tensors(state).items()})
     numbers = manifest.read_json(path / NUMBERS)
-    if numbers.get("seen") != manifest.seen(path):
-        raise RunError(str(path), f"holds the state after {numbers.get('seen')} samples; it was renamed", "CKPT_FOREIGN")
     if run and numbers.get("run", run) not in ("", run):
         raise RunError(str(path), "is another run's checkpoint; remove it", "CKPT_FOREIGN")
     gone = tuple(f"optimizer/{player}/" for player in fresh)

@@ -56,12 +56,21 @@ class Folder:
 
     @property
     def exists(self) -> bool:
-        return self.about.is_file()
+        """Whether it is a run. Raises UsageError for a path that cannot be one."""
+        try:
+            return self.about.is_file()
+        except OSError as error:  # a name that is too long
+            raise UsageError(str(self.path), f"cannot be a run's folder: {error.strerror}", "RUN_FOLDER") from None
 
-    def create(self, recipe_toml: str, about: dict[str, Any]) -> None:
+    def check_free(self) -> None:
         """Raises UsageError when the folder holds something that is not a run."""
+        if self.exists:
+            return
         if self.path.exists() and (not self.path.is_dir() or any(not ours(p) for p in self.path.iterdir())):
             raise UsageError(str(self.path), "holds other things than a run; name a new folder", "RUN_FOLDER")
+
+    def create(self, recipe_toml: str, about: dict[str, Any]) -> None:
+        """Make it a run."""
         for place in (self.path, self.checkpoints, self.sheets):
             files.make_folder(place)
         files.write_text(self.recipe, recipe_toml)

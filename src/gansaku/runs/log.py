@@ -53,7 +53,10 @@ class Log:
     def begin(self, seen: int) -> None:
         """A new attempt that starts after `seen` samples."""
         if not self.attempt:
-            (last,) = self._connection.execute("select coalesce(max(attempt), 0) from attempts").fetchone()
+            try:
+                (last,) = self._connection.execute("select coalesce(max(attempt), 0) from attempts").fetchone()
+            except sqlite3.Error as error:
+                raise DiskError(str(self._path), f"the log cannot be read: {error}", "LOG") from error
             self.attempt = int(last)
         self.attempt += 1
         self._write([("insert into attempts values (?, ?, ?)", (self.attempt, seen, time.time()))])
@@ -165,6 +168,8 @@ def _read(path: Path, query: str, values: tuple[object, ...]) -> list[Any]:
             finally:
                 connection.close()
         except sqlite3.Error as error:
+            if "no such table" in str(error):
+                return []  # its writer has just made the file
             problem = error
             if not isinstance(error, sqlite3.OperationalError) or "locked" in str(error):
                 break  # somebody writes: as it is, it might be half of something

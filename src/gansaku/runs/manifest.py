@@ -53,20 +53,33 @@ def seen(path: Path) -> int:
 def write(folder: Path, digests: dict[str, str], about: dict[str, Any]) -> None:
     """The manifest over files just written, with their SHA-256. `about` says whose state it is."""
     described = {name: {"bytes": (folder / name).stat().st_size, "sha256": digest} for name, digest in digests.items()}
-    files.put_json(folder / MANIFEST, {"version": VERSION, **about, "files": described})
+    content = {"version": VERSION, **about, "files": described}
+    files.put_json(folder / MANIFEST, {**content, "digest": digest(content)})
+
+
+def digest(content: dict[str, Any]) -> str:
+    """The manifest's own SHA-256: without it, a damaged version could not be told from a newer one."""
+    return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
 
 
 def check(path: Path) -> dict[str, Any]:
-    """The manifest. Raises RunError when a file of the checkpoint is not what it says."""
+    """The manifest. Raises RunError when a file of the checkpoint is not what it says, or it is not what it says itself."""
     manifest = read_json(path / MANIFEST)
-    version = manifest.get("version")
-    if version != VERSION:
-        raise RunError(str(path), f"has layout {version}; this Gansaku reads {VERSION}", "CKPT_VERSION")
-    listed = manifest.get("files", {})
+    first = manifest.keys() <= {"version", "seen", "files"}  # the first ones had no digest
+    if not first and manifest.pop("digest", None) != digest(manifest):
+        raise RunError(str(path), f"{MANIFEST} is not what its digest says; the checkpoint is damaged", "CKPT_CORRUPT")
+    if first and manifest.get("version") != 1:
+        raise RunError(str(path), f"{MANIFEST} is no manifest; the checkpoint is damaged", "CKPT_CORRUPT")
+    if manifest.get("version") != VERSION:
+        raise RunError(str(path), f"has layout {manifest.get('version')}; this Gansaku reads {VERSION}", "CKPT_VERSION")
+    if manifest.get("seen", seen(path)) != seen(path):
+        raise RunError(str(path), f"is the one after {manifest.get('seen')} samples; it was renamed", "CKPT_CORRUPT")
+    listed = manifest.get("files")
+    listed = listed if isinstance(listed, dict) else {}
     for name in (TENSORS, NUMBERS):
         if not (path / name).is_file():
             raise RunError(str(path), f"{name} is missing; the checkpoint cannot be used", "CKPT_CORRUPT")
-        if describe(path / name) != (listed.get(name) if isinstance(listed, dict) else None):
+        if describe(path / name) != listed.get(name):
             raise RunError(str(path), f"{name} is not what its manifest says; the checkpoint is damaged", "CKPT_CORRUPT")
     return manifest
 
@@ -98,7 +111,8 @@ def newest_sound(folder: Path) -> tuple[Path | None, list[str]]:
         except RunError as error:
             if error.code == "CKPT_VERSION":  # not damage: an older Gansaku must not go on from before it
                 raise
-            sentences.append(str(error))
+            if (path / MANIFEST).is_file():  # else it was just removed by who writes here
+                sentences.append(str(error))
         else:
             return path, sentences
     return None, sentences
@@ -120,13 +134,15 @@ def at(folder: Path, samples: int | None) -> Path:
 
 
 def notes(path: Path) -> Notes:
-    """What is noted of a checkpoint; nothing where nobody did, or where it cannot be read."""
+    """What is noted of a checkpoint; nothing where nobody did. Where it cannot be read, it is as good as pinned."""
+    if not (path / NOTES).exists():
+        return Notes()
     try:
         stored = read_json(path / NOTES)
         scores = {name: Score(float(s["value"]), bool(s["lower"])) for name, s in stored.get("scores", {}).items()}
         return Notes(bool(stored.get("pinned", False)), scores)
     except (RunError, AttributeError, KeyError, TypeError, ValueError):
-        return Notes()
+        return Notes(pinned=True)
 
 
 def note(path: Path, noted: Notes) -> None:
@@ -176,6 +192,8 @@ def listed(folder: Path) -> list[dict[str, Any]]:
         try:
             manifest, state = check(path), "good"
         except GansakuError as error:
+            if not (path / MANIFEST).is_file():
+                continue  # just removed by who writes here
             manifest, state = {}, error.sentence
         result.append(
             {
@@ -192,7 +210,7 @@ def listed(folder: Path) -> list[dict[str, Any]]:
 def read_json(path: Path) -> dict[str, Any]:
     try:
         content = json.loads(path.read_text())
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, RecursionError) as error:
         raise RunError(str(path), f"cannot be read: {error}", "CKPT_CORRUPT") from None
     if not isinstance(content, dict):
         raise RunError(str(path), "holds no JSON object", "CKPT_CORRUPT")

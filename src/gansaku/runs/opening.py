@@ -49,6 +49,7 @@ class Plan(NamedTuple):
     folder: Folder
     size: int | None  # that pictures were resized to, if they were
     changes: Changes  # against the run that is there already
+    new: bool  # none is there
 
 
 def planned(
@@ -64,6 +65,8 @@ def planned(
 ) -> Plan:
     """Recipe, data and folder from what was asked for and what is there. Raises a GansakuError when they do not fit."""
     folder = Folder(Path(run)) if run is not None else None
+    if isinstance(recipe, str) and recipe.endswith(".py"):
+        registry.use(Path(recipe))  # the stored recipe may have its parts
     stored = stored_recipe(folder) if folder is not None and folder.exists else None
     if stored is not None and size is None:
         size = size_of(folder)
@@ -74,13 +77,14 @@ def planned(
         base = recipe if isinstance(recipe, Recipe) else registry.find(recipe or "auto", dataset.facts)
     wanted, changes = base.but(settings), Changes([])
     folder = folder or Folder(RUNS / run_name(wanted, dataset))
-    if folder.exists:
+    new = not folder.exists
+    if not new:
         wanted, changes = continued(folder, wanted, settings, dataset, allow)
     elif wanted.precision == "bf16" and not hardware.fast_bf16(where) and "precision" not in settings:
         wanted = wanted.but(precision="fp32")
         say("precision: fp32, since this processor has no bf16 of its own")
     check_data(wanted, dataset)
-    return Plan(wanted, base, dataset, folder, size, changes)
+    return Plan(wanted, base, dataset, folder, size, changes, new)
 
 
 def run_name(recipe: Recipe, dataset: Dataset) -> str:
@@ -200,14 +204,17 @@ def continued_state(folder: Folder, state: State, changes: Changes, listener: Li
     if where.type == "cpu":
         torch.set_num_threads(stored["threads"])
         now["threads"] = stored["threads"]
-    for place in (folder.path, folder.checkpoints, folder.sheets):
+    for place in (folder.path, folder.checkpoints, folder.sheets, *manifest.found(folder.checkpoints)):
         files.sweep(place)
     newest, damaged = manifest.newest_sound(folder.checkpoints)
-    for sentence in damaged:
-        before = f"the one before it, after {manifest.seen(newest):,} samples, is used" if newest else "it begins anew"
-        listener.say(f"{sentence}; {before}")
+    if newest is None and damaged:
+        raise RunError(
+            str(folder.checkpoints), f"no checkpoint is sound: {damaged[0]}; remove them to begin anew", "CKPT_CORRUPT"
+        )
     if newest is None:
         return state, ""
+    for sentence in damaged:
+        listener.say(f"{sentence}; the one before it, after {manifest.seen(newest):,} samples, is used")
     checkpoint.load(newest, state, told.get("id", ""), new_optimizers(changes))
     different = [f"{name} {stored[name]} → {now[name]}" for name in now if now[name] != stored.get(name)]
     if different:

@@ -45,21 +45,23 @@ class Recorder:
         self._about = folder.read_about()
         self._report = Report(folder)
         self._log: Log | None = None
+        self._starting: int | None = None  # samples seen at a start that the log does not know yet
         self._told: dict[str, float] = {}
         self._reported = time.monotonic()
         self.costs: dict[str, float] = {}  # seconds that the last checkpoint, sheet and report took
 
     def begin(self, seen: int, sentence: str) -> None:
         """A new attempt that starts after `seen` samples."""
-        self._logged(lambda log: log.begin(seen))
+        self._starting = seen
         self.event(seen, "start", sentence)
 
     def watchers(self, seen: int) -> list[Watcher]:
         """What is to be called while a training that stands at `seen` samples runs."""
         return [
             *recording(self._recipe, seen, self.tick),
-            Watcher(paced(always, CHECKPOINT_SECONDS), lambda state, signals: self.save(state)),
+            # before the checkpoint: a sheet that a kill prevented is drawn again on the way from the one before
             drawing(self._recipe, sheet_moments(self._count, self._recipe.length), self.draw, self._about["name"]),
+            Watcher(paced(always, CHECKPOINT_SECONDS), lambda state, signals: self.save(state)),
         ]
 
     def tick(self, seen: int, numbers: Mapping[str, float]) -> None:
@@ -100,7 +102,7 @@ class Recorder:
         change = f"learning rates × {0.5**state.rollbacks:g}, other noise"
         sentence = f"back to {state.seen:,} samples, {change}; rollback {state.rollbacks}: {why}"
         self._listener.say(sentence)
-        self._logged(lambda log: log.begin(state.seen))
+        self._starting = state.seen
         self.event(state.seen, "rollback", sentence)
 
     def draw(self, seen: int, make: Callable[[], bytes]) -> None:
@@ -124,6 +126,13 @@ class Recorder:
         def do() -> None:
             if self._log is None:
                 self._log = Log(self._folder.log)
+            if self._starting is not None:  # the attempt that could not be noted before
+                seen, before = self._starting, self._log.attempt
+                try:
+                    self._log.begin(seen)
+                finally:
+                    if self._log.attempt != before:
+                        self._starting = None
             act(self._log)
 
         self._careful("log", do)
