@@ -154,7 +154,7 @@ def test_checkpoints_that_were_renamed_are_refused_when_no_other_is_sound(pictur
         path.rename(path.with_name(path.name[:-1] + "0"))
     newest = manifest.found(other.folder.checkpoints)[-1]
     newest.rename(run.folder.checkpoints / "000000000016")
-    with pytest.raises(RunError, match="no checkpoint is sound: .* is the one after 8 samples; it was renamed"):
+    with pytest.raises(RunError, match=r"no checkpoint is sound: .* is the one after 8 samples; it was renamed"):
         gansaku.train("auto", pictures, "run", SMALL)
 
 

@@ -270,13 +270,16 @@ class TestOneTrainingAtATime:
 
     def test_one_that_found_a_new_folder_and_comes_too_late_names_the_faster_one(self, nursery, sources, tmp_path):
         command = [*CASES[0].command(sources), *LONG]
-        late = nursery.start(*command, folder=tmp_path, pause=("gansaku.training.state:renew_optimizers", 1))
+        pause = ("gansaku.training.state:renew_optimizers", 1)
+        late = nursery.start(*command, "generator.lr=0.5", folder=tmp_path, pause=pause)
         late.paused()
         owner = nursery.start(*command, folder=tmp_path)
         until(lambda: log.events(tmp_path / "run" / "log.sqlite"), 60)
+        settings = (tmp_path / "run" / "recipe.toml").read_bytes()
         late.go_on()
         assert late.wait() == 1
         assert f"is being trained by process {owner.pid} on {socket.gethostname()}" in late.said
+        assert (tmp_path / "run" / "recipe.toml").read_bytes() == settings
         assert owner.kill() == -signal.SIGKILL
 
     @pytest.mark.parametrize("host", ["here", "elsewhere"])

@@ -241,14 +241,16 @@ def with_a_damaged_one(folder):
 
 
 def save_twice(folder):
-    """The folder cannot be synced at first, as when a disk fails for a moment: the checkpoint is tried again."""
+    """The new name cannot be synced at first, as when a disk fails for a moment: the checkpoint is tried again."""
     told, inner = [], faults.watcher
 
     def failing_once(operation, path, content):
-        if (operation, path.name) == ("fsync", "checkpoints") and not told:
-            told.append(path)
+        if (operation, path.name, told) == ("fsync", "checkpoints", ["renamed"]):
+            told.append("failed")
             raise OSError(errno.EIO, os.strerror(errno.EIO))
         inner(operation, path, content)
+        if operation == "rename" and not told:
+            told.append("renamed")
 
     faults.watcher = failing_once
     try:
@@ -257,7 +259,7 @@ def save_twice(folder):
         save_and_prune(folder)
     finally:
         faults.watcher = inner
-    assert told
+    assert told == ["renamed", "failed"]
 
 
 ABOUT = {"name": "run", "id": "id"}

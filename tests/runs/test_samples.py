@@ -186,7 +186,7 @@ def operations(kind):
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(faults, "watcher", lambda *about: seen.append(about))
         samples.write(SOURCE, Path(f"counted/{kind}"), N)
-    return len(seen) - 1  # the folder `counted` is one
+    return len(seen) - 2  # the folder `counted` and its entry are two
 
 
 @pytest.mark.parametrize("older", [False, True], ids=["new", "older"])
@@ -303,7 +303,7 @@ def test_a_disk_error_at_any_operation_leaves_what_was_there(kind, lasting, erro
         with pytest.raises(DiskError) as caught:
             samples.write(SOURCE, out, N)
         monkeypatch.setattr(faults, "_fault", None)
-        assert Path(caught.value.where).parts[0] in (kind, "."), "the error names a temporary path"
+        assert (Path(caught.value.where).parts or ".")[0] in (kind, "."), "the error names a temporary path"
         assert content(out) == older
         if not lasting:
             assert leftovers() == []

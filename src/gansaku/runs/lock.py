@@ -73,11 +73,13 @@ def owner() -> dict[str, Any]:
 
 
 def read(path: Path) -> dict[str, Any]:
-    """Who holds the lock, as far as it is known."""
-    with suppress(OSError, ValueError):
-        content = json.loads(path.read_text())
-        if isinstance(content, dict):
-            return content
+    """Who holds the lock, as far as it is known; who has just taken it gets a moment to write that down."""
+    for _ in range(25):
+        with suppress(OSError, ValueError):
+            content = json.loads(path.read_text())
+            if isinstance(content, dict):
+                return content
+        time.sleep(0.02)
     return {}
 
 
