@@ -30,8 +30,8 @@ LAYERS = [
 PURE = ["parts", "keys", "contract", "ranks", "losses", "terms", "methods", "latents", "schedules", "targets", "optimizers",
         "augment", "networks", "recipe", "sampling", "training", "render"]  # fmt: skip
 WITHOUT_TORCH = ["errors", "faults", "files", "parts", "listener", "data.store", "data.sources", "data.pictures",
-                 "render.sheet", "render.voxels", "render.curves", "runs.folder", "runs.log", "runs.manifest", "runs.lock", "runs.interrupts",
-                 "runs.report", "runs.summary", "terminal", "cli"]  # fmt: skip
+                 "render.sheet", "render.voxels", "render.curves", "runs.folder", "runs.log", "runs.manifest", "runs.lock",
+                 "runs.interrupts", "runs.report", "runs.summary", "terminal", "cli"]  # fmt: skip
 
 
 def module_name(path):

@@ -264,6 +264,37 @@ def test_a_log_that_cannot_be_opened_stops_no_training(world, broken):
         assert (run / "log.sqlite.damaged").read_bytes() == b"all my notes " * 1000
 
 
+def test_a_log_that_cannot_be_begun_still_shows_what_came_after(world):
+    run = world.fresh()
+    kept = run / "log.sqlite"
+    aside = kept.rename(run / "log.aside")
+    kept.mkdir()
+
+    def back():
+        kept.rmdir()
+        aside.rename(kept)
+
+    world.command(run, Ears(at_begin=back))
+    assert [seen for seen, _ in log.curve(kept, "samples_per_second")] == list(range(8, LONG + 1, 8))
+    assert log.attempts(kept) == 2
+
+
+def test_a_start_that_the_log_did_not_take_is_in_it_later(world, monkeypatch):
+    run, begin, tries = world.fresh(), log.Log.begin, []
+
+    def failing_once(self, seen):
+        tries.append(seen)
+        if len(tries) == 1:
+            raise DiskError(str(run / "log.sqlite"), "is locked", "LOG")
+        begin(self, seen)
+
+    monkeypatch.setattr(log.Log, "begin", failing_once)
+    world.command(run)
+    assert tries == [SHORT, SHORT]
+    assert [seen for seen, _ in log.curve(run / "log.sqlite", "samples_per_second")] == list(range(8, LONG + 1, 8))
+    assert log.attempts(run / "log.sqlite") == 2
+
+
 @pytest.mark.parametrize("error", ERRORS)
 def test_a_checkpoint_that_cannot_be_written_is_tried_three_times_again_and_then_the_command_ends_with_3(
     world, error, capsys, monkeypatch
@@ -503,21 +534,6 @@ def test_a_disk_that_gets_room_again_in_time_costs_nothing_but_a_wait(world, tmp
         assert complete(disk / "run", world)
         rows = [seen for seen, _ in log.curve(disk / "run" / "log.sqlite", "samples_per_second")]
         assert rows == list(range(8, LONG + 1, 8)), "rows that had to wait are lost"
-
-
-def test_a_log_that_cannot_be_begun_still_shows_what_came_after(world):
-    run = world.fresh()
-    kept = run / "log.sqlite"
-    aside = kept.rename(run / "log.aside")
-    kept.mkdir()
-
-    def back():
-        kept.rmdir()
-        aside.rename(kept)
-
-    world.command(run, Ears(at_begin=back))
-    rows = [seen for seen, _ in log.curve(kept, "samples_per_second")]
-    assert rows == list(range(8, LONG + 1, 8))
 
 
 def test_data_are_prepared_on_a_full_disk_not_at_all(pictures, tmp_path):
