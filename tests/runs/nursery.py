@@ -437,7 +437,7 @@ def before(straight: Straight, draw: random.Random, kind: str) -> Kill:
     """Just before an operation of a kind; counted are the operations on its part of the run, which time does not change."""
     operation = draw.choice([o for o in straight.operations if o.kind == kind][: 1 if "report" in kind else None])
     words = ("checkpoints", "sheets", "log.sqlite", "recipe.toml", "run.json", "report.html", "lock", ".h5", "cache", "run")
-    word = next(word for word in words if word in operation.path)
+    word = next((word for word in words if word in operation.path), operation.text)
     there = [o for o in straight.operations if word in o.text]
     rank = next(i for i, o in enumerate(there, 1) if o is operation)
     return Kill(f"before: {kind}", fault=f"KILL {rank} on {word}")

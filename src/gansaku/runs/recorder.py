@@ -11,7 +11,7 @@ from collections.abc import Callable, Mapping
 from contextlib import suppress
 
 from gansaku import files
-from gansaku.errors import DiskError, RunError
+from gansaku.errors import DiskError, GansakuError, RunError
 from gansaku.listener import Listener
 from gansaku.recipe import Recipe
 from gansaku.runs import checkpoint, manifest
@@ -127,23 +127,25 @@ class Recorder:
             if self._log is None:
                 self._log = Log(self._folder.log)
             if self._starting is not None:  # the attempt that could not be noted before
-                seen, before = self._starting, self._log.attempt
+                before = self._log.attempt
                 try:
-                    self._log.begin(seen)
-                finally:
-                    if self._log.attempt != before:
-                        self._starting = None
+                    self._log.begin(self._starting)
+                except DiskError:
+                    if self._log.attempt == before:
+                        raise
+                self._starting = None  # noted, or waiting to be
             act(self._log)
 
         self._careful("log", do)
 
     def _careful(self, what: str, act: Callable[[], object]) -> None:
-        """Do it; when it fails, say so, at most once a minute for each thing."""
+        """Do it; when it fails, for whatever reason, say so, at most once a minute for each thing."""
         started = time.monotonic()
         try:
             act()
-        except (DiskError, RunError, OSError) as error:
-            self._tell(what, f"{error}; training goes on")
+        except Exception as error:
+            said = str(error) if isinstance(error, GansakuError) else f"{what}: {type(error).__name__}: {error}"
+            self._tell(what, f"{said}; training goes on")
         self.costs[what] = time.monotonic() - started
 
     def _tell(self, what: str, sentence: str) -> None:
