@@ -7,11 +7,13 @@ import torch
 
 from gansaku.contract import Piece, Rows, Turn, Verdict
 from gansaku.data.store import Facts
+from gansaku.errors import Stopped
 from gansaku.latents import Gaussian
 from gansaku.losses import Logistic
 from gansaku.recipes.registry import find
 from gansaku.schedules import EMA
 from gansaku.terms import R1
+from gansaku.training.by_hand import Trainer
 from gansaku.training.sentinel import LOOKS, Look, Sentinel
 from gansaku.training.state import begin, diagnosed, tensors
 from gansaku.training.step import cycle
@@ -254,3 +256,11 @@ def test_the_sentinel_forgets_good_looks():
     assert len(sentinel._looks) <= LOOKS
     assert sentinel.read() is None
     assert sentinel._looks == []
+
+
+def test_a_loop_by_hand_is_told_at_once():
+    trainer = Trainer(RECIPE)
+    real = torch.zeros(4, *RECIPE.shape)
+    trainer.train_on_batch(real)
+    with pytest.raises(Stopped, match="^real samples: is not finite at turn 2, the discriminator's"):
+        trainer.train_on_batch(spoiled(real, math.nan))

@@ -9,10 +9,10 @@ from torch import Tensor
 
 from gansaku.contract import Piece, Rows
 from gansaku.data.batches import shrink
-from gansaku.errors import RecipeError
+from gansaku.errors import RecipeError, Stopped
 from gansaku.recipe import Recipe
 from gansaku.sampling import sample
-from gansaku.training.state import State, begin
+from gansaku.training.state import State, begin, diagnosed
 from gansaku.training.step import averaged, by_batch, follow_all, play_batch, start_cycle
 
 
@@ -38,7 +38,7 @@ class Trainer:
     ) -> dict[str, float]:
         """Train on real (N, C, *S) in [-1, 1] with labels and columns (N,). N is the recipe's batch.
 
-        Returns the signals' means.
+        Returns the signals' means. Raises Stopped once a number is not finite; the weights are those before it then.
         """
         recipe, state = self.recipe, self.state
         expected = (recipe.phase(state.seen).batch, *recipe.shape)
@@ -57,6 +57,10 @@ class Trainer:
         if not self._waiting:
             follow_all(state, recipe, self._before)
             self._waiting = by_batch(recipe.cycle)
+        if self.state.sentinel.bad.item():
+            found = diagnosed(self.state)
+            assert found is not None
+            raise Stopped(found.name, found.sentence(), "NON_FINITE")
         values = torch.stack(list(signals.values())).tolist()
         return dict(zip(signals, values, strict=True))
 
