@@ -262,5 +262,5 @@ def test_a_loop_by_hand_is_told_at_once():
     trainer = Trainer(RECIPE)
     real = torch.zeros(4, *RECIPE.shape)
     trainer.train_on_batch(real)
-    with pytest.raises(Stopped, match="^real samples: is not finite at turn 2, the discriminator's"):
+    with pytest.raises(Stopped, match=r"^real samples: is not finite at turn 2, the discriminator's"):
         trainer.train_on_batch(spoiled(real, math.nan))
