@@ -3,9 +3,6 @@
 import os
 import signal
 import sys
-import time
-
-STARTED = time.monotonic()
 
 
 def leave(number: int, frame: object) -> None:

@@ -3,7 +3,8 @@
 GANSAKU_FAULTS says what shall happen, to this process alone:
 
     KILL 37         the process is killed before its 37th operation, as a power cut would
-    TEAR 37 4096    the 37th operation, a write, gets only 4,096 bytes done; then the process is killed (default: half)
+    TEAR 37 4096    the 37th operation, a write, gets only 4,096 bytes done; then the process is
+                    killed (half if not given; -1: all but the last)
     ENOSPC 12       the 12th operation fails with this error
     ENOSPC 12+      that one and all later ones
 

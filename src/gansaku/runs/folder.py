@@ -64,9 +64,8 @@ class Folder:
 
     def check_free(self) -> None:
         """Raises UsageError when the folder holds something that is not a run."""
-        if self.exists:
-            return
-        if self.path.exists() and (not self.path.is_dir() or any(not ours(p) for p in self.path.iterdir())):
+        taken = self.path.exists() and (not self.path.is_dir() or any(not ours(p) for p in self.path.iterdir()))
+        if taken and not self.exists:  # asked last: another process may just have made it one
             raise UsageError(str(self.path), "holds other things than a run; name a new folder", "RUN_FOLDER")
 
     def create(self, recipe_toml: str, about: dict[str, Any]) -> None:

@@ -60,8 +60,9 @@ def check(folder: Path) -> None:
     with suppress(OSError):
         descriptor = os.open(folder / NAME, os.O_RDONLY | os.O_CLOEXEC)
         try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)  # shared: several may look at once
         except BlockingIOError:
+            time.sleep(0.1)  # an owner who has just come writes its name
             raise busy(folder, read(folder / NAME)) from None
         finally:
             os.close(descriptor)

@@ -41,8 +41,11 @@ def summarize(path: Path) -> dict[str, Any]:
 
 def parameters(file: Path) -> dict[str, int]:
     """Weights of each network (buffers included), from the header of a safetensors file alone."""
-    with file.open("rb") as opened_file:
-        header = json.loads(opened_file.read(int.from_bytes(opened_file.read(8), "little")))
+    try:
+        with file.open("rb") as opened_file:
+            header = json.loads(opened_file.read(int.from_bytes(opened_file.read(8), "little")))
+    except OSError:  # just removed by who writes here
+        return {}
     counts: dict[str, int] = {}
     for name, entry in header.items():
         if name.startswith("net/") and not name.endswith(("running_mean", "running_var", "num_batches_tracked")):
