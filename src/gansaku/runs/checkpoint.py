@@ -40,6 +40,7 @@ def save(folder: Path, state: State, run: str = "") -> Path:
     numbers = json.dumps({**counts(state), "run": run}).encode()
     if path.exists():
         if manifest.sound(path) and (path / NUMBERS).read_bytes() == numbers:
+            files.synchronize_folder(folder)  # its name may not be on the disk yet, where an attempt failed at this
             return path
         files.remove(path)
     with files.replacing(path, size(held) + len(numbers)) as temporary:
