@@ -29,7 +29,7 @@ RECIPE = 'length = 1000\nname = "auto"\n\n[generator]\nlr = 0.001\n'
 ABOUT = {
     "gansaku": "0.1.0",
     "recipe": "auto",
-    "data": {"name": "faces", "source": "/home/ada/pictures/faces", "size": 32, "fingerprint": "f" * 64, "shape": [3, 8, 8],
+    "data": {"name": "faces", "source": "/home/someone/pictures/faces", "size": 32, "fingerprint": "f" * 64, "shape": [3, 8, 8],
              "count": 100, "classes": ["cat", "dog"]},
     "machine": {"device": "cpu", "threads": 2, "torch": "2.13.0", "bf16": True},
 }  # fmt: skip
@@ -423,12 +423,12 @@ def test_what_does_not_belong_in_the_log_is_left_out(folder):
 
 def test_no_home_folder_and_no_path_of_the_run_is_told(tmp_path, monkeypatch):
     folder = Folder(tmp_path / "run")
-    monkeypatch.setenv("HOME", "/srv/people/ada")
-    paths = ["/home/ada/x.zip", "/Users/ada/y", r"C:\Users\ada\z", "/srv/people/ada/w", "/root/v"]
+    monkeypatch.setenv("HOME", "/srv/people/someone")
+    paths = ["/home/someone/x.zip", "/Users/someone/y", r"C:\Users\someone\z", "/srv/people/someone/w", "/root/v"]
     folder.create(f"# {paths}\nlength = 1000", ABOUT | {"machine": {"cpu": paths[0]}, "changes": [{"path": paths[1]}]})
     train(folder, events=[(0, "start", f"{folder.path} continues"), *((100, "alarm", path) for path in paths)])
     html = render(folder)
-    assert "ada" not in html
+    assert "someone" not in html
     assert str(tmp_path) not in html
     assert "run continues" in html
     assert "~/x.zip" in html

@@ -1,6 +1,6 @@
 """What a report says, read from a run's folder: numbers, events, checkpoints, recipe. What is missing becomes a sentence.
 
-Nothing in it names anyone's home folder: `/home/ada/runs` becomes `~/runs`.
+Nothing in it names anyone's home folder: `/home/someone/runs` becomes `~/runs`.
 """
 
 from __future__ import annotations
