@@ -248,3 +248,17 @@ def test_recipes_are_listed_with_parameters_and_status():
     assert api.show_recipe("dcgan")["toml"].startswith("shape = [")
     with pytest.raises(UsageError, match="did you mean 'dcgan'"):
         api.show_recipe("dcgn")
+
+
+def test_a_run_of_the_first_layout_goes_on_with_the_same_bits(pictures):
+    """Its run.json had no name and no identity, its checkpoints no digest, no samples seen and no rollbacks."""
+    straight = gansaku.train("auto", pictures, "straight", SMALL)
+    folder = one_cycle("auto", pictures, "run", SMALL).folder
+    about = folder.read_about()
+    folder.about.write_text(json.dumps({k: v for k, v in about.items() if k not in ("name", "id", "changes", "versions")}))
+    (path,) = manifest.found(folder.checkpoints)
+    numbers = json.loads((path / "state.json").read_text())
+    (path / "state.json").write_text(json.dumps({k: v for k, v in numbers.items() if k not in ("rollbacks", "run")}))
+    described = {name: manifest.describe(path / name) for name in ("tensors.safetensors", "state.json")}
+    (path / "manifest.json").write_text(json.dumps({"version": 1, "files": described}))
+    assert same(straight, gansaku.train(run="run"))

@@ -42,7 +42,8 @@ class Recorder:
     ):
         self._folder, self._recipe, self._count, self._listener = folder, recipe, count, listener
         self._asked = asked
-        self._about = folder.read_about()
+        about = folder.read_about()  # the first runs had neither name nor identity
+        self._name, self._identity = about.get("name", folder.path.name), about.get("id", "")
         self._report = Report(folder)
         self._log: Log | None = None
         self._starting: int | None = None  # samples seen at a start that the log does not know yet
@@ -60,7 +61,7 @@ class Recorder:
         return [
             *recording(self._recipe, seen, self.tick),
             # before the checkpoint: a sheet that a kill prevented is drawn again on the way from the one before
-            drawing(self._recipe, sheet_moments(self._count, self._recipe.length), self.draw, self._about["name"]),
+            drawing(self._recipe, sheet_moments(self._count, self._recipe.length), self.draw, self._name),
             Watcher(paced(always, CHECKPOINT_SECONDS), lambda state, signals: self.save(state)),
         ]
 
@@ -85,7 +86,7 @@ class Recorder:
         started = time.monotonic()
         for wait in (*WAITS, None):
             try:
-                checkpoint.save(self._folder.checkpoints, state, self._about.get("id", ""))
+                checkpoint.save(self._folder.checkpoints, state, self._identity)
                 break
             except DiskError as error:
                 if wait is None or self._asked():

@@ -5,11 +5,12 @@ from __future__ import annotations
 import signal
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Literal, cast, get_args
 
 from gansaku import files
-from gansaku.errors import GansakuError, Stopped, UsageError
+from gansaku.errors import DiskError, GansakuError, Stopped, UsageError
 from gansaku.listener import Listener
 from gansaku.recipe import Recipe
 from gansaku.runs import checkpoint, manifest
@@ -72,7 +73,8 @@ def train_in_folder(
     if state.seen >= recipe.length:
         sentence = f"is complete: {state.seen:,} samples seen; --set length={2 * recipe.length} goes on"
         listener.say(f"{folder.path} {sentence}")
-        Report(folder).write()
+        with suppress(DiskError):  # a finished run may lie where nothing can be written
+            Report(folder).write()
         return state
     if news:
         listener.say(news)
