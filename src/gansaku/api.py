@@ -17,7 +17,7 @@ from gansaku.data.sources import cache_folder, open_data
 from gansaku.data.store import Dataset, Facts
 from gansaku.data.summary import described_data
 from gansaku.errors import UsageError, nearest
-from gansaku.listener import Listener, clock_text
+from gansaku.listener import Listener, duration
 from gansaku.recipe import Recipe, to_toml
 from gansaku.recipes import registry
 from gansaku.runs import manifest, samples
@@ -112,7 +112,7 @@ def describe_plan(recipe: Recipe, dataset: Dataset, folder: Folder, state: State
     listener.say(f"length: {recipe.length:,} samples, {passes:.1f} passes, batch {recipe.batch}, {precision}")
     listener.say(f"run: {folder.path}{' (continues)' if folder.exists else ''}")
     tried = trial(recipe, state, data)
-    listener.say(f"time: about {clock_text(tried.seconds)} as this machine is now")
+    listener.say(f"time: about {duration(tried.seconds)} as this machine is now")
     mapped = dataset.path.stat().st_size  # a few batches touched little of it
     if state.device.type == "cuda":
         listener.say(f"memory: {files.amount(tried.memory)} of the GPU")

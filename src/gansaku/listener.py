@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 
-def clock_text(seconds: float) -> str:
-    """4 s, 3:07, 2:15:00."""
-    whole = round(seconds)
-    if whole < 60:
-        return f"{whole} s"
-    minutes, rest = divmod(whole, 60)
-    return f"{minutes}:{rest:02d}" if minutes < 60 else f"{minutes // 60}:{minutes % 60:02d}:{rest:02d}"
+def duration(seconds: float) -> str:
+    """42 s, 4 min 12 s, 3 h 7 min."""
+    whole_seconds = round(seconds)
+    if whole_seconds < 60:
+        return f"{whole_seconds} s"
+    minutes, rest = divmod(whole_seconds, 60)
+    return f"{minutes} min {rest} s" if minutes < 60 else f"{minutes // 60:,} h {minutes % 60} min"
 
 
 class Listener:

@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from gansaku.errors import printable
-from gansaku.listener import Listener, clock_text
+from gansaku.listener import Listener, duration
 
 if TYPE_CHECKING:
     from rich.progress import Progress, TaskID
@@ -103,7 +103,7 @@ class Terminal(Listener):
         if self._bar is not None and self._task is not None:
             self._bar.update(self._task, completed=seen, speed=f"{speed:,.0f} samples/s", text=text)
             return
-        left = f"{clock_text((length - seen) / speed)} left" if speed else ""
+        left = f"{duration((length - seen) / speed)} left" if speed else ""
         print(f"{seen:>12,} of {length:,}  {speed:8,.0f} samples/s  {text}  {left}".rstrip(), file=sys.stderr, flush=True)
 
     def end(self) -> None:

@@ -24,7 +24,7 @@ def attempt(path, start, rows):
 def test_numbers_come_back_in_order(path):
     attempt(path, 0, [(10, 1.5), (20, 0.1), (30, 2.0)])
     assert log.curve(path, "loss") == [(10, 1.5), (20, 0.1), (30, 2.0)]
-    assert log.names(path) == ["loss", "other"]
+    assert list(log.curves(path)) == ["loss", "other"]
 
 
 def test_rows_that_a_continuation_overtook_are_hidden_and_not_deleted(path):

@@ -211,7 +211,7 @@ def test_every_number_of_the_log_is_in_exactly_one_chart(folder):
     train(folder, names=[*NAMES, "something/of/ones/own", "r1"])
     page = Page(render(folder))
     shown = [a["data-name"] for a in page.all("g")]
-    assert sorted(shown) == sorted(log.names(folder.log))
+    assert sorted(shown) == sorted(log.curves(folder.log))
     assert len(page.all("svg", class_="curves")) == 5 + 7
 
 

@@ -135,11 +135,6 @@ def curves(path: Path) -> dict[str, list[tuple[int, float]]]:
     return found
 
 
-def names(path: Path) -> list[str]:
-    """Every name in the log."""
-    return [name for (name,) in _read(path, "select distinct name from numbers order by name", ())]
-
-
 def events(path: Path) -> list[Event]:
     """In the order they happened."""
     return [Event(*row) for row in _read(path, "select seen, kind, sentence, time from events order by time", ())]

@@ -11,13 +11,14 @@ from collections.abc import Sequence
 from functools import cache
 from importlib.resources import files as packaged
 
+from gansaku.listener import duration
 from gansaku.render.curves import Mark, chart, legend
 from gansaku.runs.log import Event
 from gansaku.runs.report_charts import Chart, main_charts, more_charts
 from gansaku.runs.report_reading import Reading
 from gansaku.runs.report_sheets import Shot, evenly
 from gansaku.runs.report_tables import checkpoints, environment, events, recipe, repeat
-from gansaku.runs.report_words import UNREAD, duration, e, moment
+from gansaku.runs.report_words import UNREAD, e, moment
 
 STRIP = 6  # small sheets in print
 ENLARGED = 265  # pixels, about which a sheet is enlarged by: that of 32 px samples, with a pixel between them

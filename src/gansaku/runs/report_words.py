@@ -30,15 +30,6 @@ def code(text: str) -> str:
     return f'<div class="code"><pre>{e(text)}</pre><button type="button" class="copy" hidden>Copy</button></div>'
 
 
-def duration(seconds: float) -> str:
-    """42 s, 4 min 12 s, 3 h 7 min."""
-    whole_seconds = round(seconds)
-    if whole_seconds < 60:
-        return f"{whole_seconds} s"
-    minutes, rest = divmod(whole_seconds, 60)
-    return f"{minutes} min {rest} s" if minutes < 60 else f"{minutes // 60:,} h {minutes % 60} min"
-
-
 def moment(seconds: float) -> str:
     """2026-11-20 21:40 UTC, in this machine's time zone."""
     try:
