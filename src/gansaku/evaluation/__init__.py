@@ -1,0 +1,1 @@
+"""Scores of samples against data: from where the samples come to the number with its passport."""

@@ -1,0 +1,128 @@
+"""The passport of a score: everything that the number depends on, so that unlike scores are never compared.
+
+Looking at scores imports no torch.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+from gansaku.errors import UsageError
+
+FEW, SOME = 2048, 10_000  # below these a Fréchet distance is mostly bias, and noticeably biased
+
+
+@dataclass(frozen=True)
+class Passport:
+    """How a number came about. What is called `protocol` must agree before two numbers may be compared."""
+
+    metric: str  # as `--metrics` takes it
+    n_generated: int
+    n_real: int  # 0 where the metric reads none
+    data: str  # fingerprint of the real data, "" where none are read
+    split: str
+    extractor: str = ""  # "" where none is asked
+    sha256: str = ""  # of the extractor's weights
+    resize: str = ""
+    precision: str = "fp32"  # the extractor's
+    quantization: str = "uint8"  # how samples are rounded before they are looked at
+    weights: str = "stored"  # "ema" or "raw" of a run; "stored" for samples from a file
+    truncation: float | None = None
+    label: str = ""  # of the one class that was scored; "" for all
+    settings: Mapping[str, Any] = field(default_factory=dict)  # of the metric
+    seed: int = 0
+    real: str = ""  # what people call the real data
+    generated: str = ""  # what was scored: a run and its samples seen, or a file
+    seen: int | None = None  # samples seen by the checkpoint
+    interval: str = ""  # how the interval came about
+    version: str = ""  # of Gansaku and torch
+    device: str = "cpu"
+
+
+TOLD = ("seed", "real", "generated", "seen", "interval", "version", "device")
+PROTOCOL = tuple(f.name for f in dataclasses.fields(Passport) if f.name not in TOLD)
+
+
+@dataclass(frozen=True)
+class Score:
+    """A number with its name, which says on how many samples: `FID@10k`, its 95 % interval if known, and its passport."""
+
+    name: str
+    value: float
+    interval: tuple[float, float] | None
+    better: Literal["lower", "higher", "neither"]
+    passport: Passport
+    warnings: tuple[str, ...] = ()
+
+    @property
+    def metric(self) -> str:
+        return self.passport.metric
+
+    def __str__(self) -> str:
+        low_high = f"  [{self.interval[0]:.4g}, {self.interval[1]:.4g}]" if self.interval else ""
+        return f"{self.name} {self.value:.4g}{low_high}"
+
+    def plain(self) -> dict[str, Any]:
+        """As JSON has it."""
+        made = dataclasses.asdict(self)
+        return {"name": self.name, "metric": self.metric, **made, "passport": {**made["passport"]}}
+
+
+def from_plain(content: Mapping[str, Any]) -> Score:
+    """The inverse of `Score.plain`. Raises UsageError for what is no score; fields that are not known are left out."""
+    try:
+        known = {f.name for f in dataclasses.fields(Passport)}
+        passport = Passport(**{name: value for name, value in content["passport"].items() if name in known})
+        interval = content["interval"] and (float(content["interval"][0]), float(content["interval"][1]))
+        return Score(
+            str(content["name"]), float(content["value"]), interval, content["better"], passport, tuple(content["warnings"])
+        )
+    except (KeyError, TypeError, ValueError, IndexError) as error:
+        raise UsageError("scores", f"are not as `gansaku evaluate --json` writes them: {error!r}", "SCORES") from None
+
+
+def counted(n: int) -> str:
+    """10000 -> 10k, 2048 -> 2048: how a number of samples is written in a score's name."""
+    return f"{n // 1000}k" if n % 1000 == 0 and n else str(n)
+
+
+def named(title: str, n: int) -> str:
+    """`FID@10k`: never a bare title."""
+    return f"{title}@{counted(n)}"
+
+
+def unlike(a: Passport, b: Passport) -> list[str]:
+    """Why two scores may not be compared, a phrase for each reason; nothing if they may."""
+    words = {"n_generated": "generated samples", "n_real": "real samples", "sha256": "extractor weights", "data": "real data"}
+    reasons = []
+    for name in PROTOCOL:
+        x, y = getattr(a, name), getattr(b, name)
+        if x != y:
+            shown = ((a.real, b.real) if a.real != b.real else (x[:8], y[:8])) if name == "data" else (x, y)
+            if name == "sha256":
+                shown = (x[:8], y[:8])
+            reasons.append(f"{words.get(name, name)}: {shown[0] or 'none'} against {shown[1] or 'none'}")
+    return reasons
+
+
+def difference(a: Score, b: Score, force: bool = False) -> float:
+    """b - a. Raises UsageError with the reasons when they are unlike, unless forced."""
+    reasons = unlike(a.passport, b.passport)
+    if reasons and not force:
+        raise UsageError(
+            f"{a.name} and {b.name}", "are not comparable: " + "; ".join(reasons) + ". Score both the same way", "UNLIKE_SCORES"
+        )
+    return b.value - a.value
+
+
+def warnings(passport: Passport, biased: bool) -> tuple[str, ...]:
+    """What a reader of the number must know; `biased` for metrics whose bias falls with the samples."""
+    few = min(n for n in (passport.n_generated, passport.n_real or passport.n_generated))
+    if not biased or few >= SOME:
+        return ()
+    if few < FEW:
+        return (f"{few:,} samples are fewer than {FEW:,}: mostly bias, compare only with scores of the same counts",)
+    return (f"{few:,} samples are fewer than {SOME:,}: biased upwards, compare only with scores of the same counts",)
