@@ -16,22 +16,25 @@ LAYERS = [
     ["errors", "faults"],
     ["files", "parts", "keys", "listener"],
     ["contract", "ranks"],
-    ["losses", "terms", "methods", "latents", "schedules", "targets", "optimizers", "augment", "render"],
-    ["networks", "data", "hardware"],
+    ["losses", "terms", "methods", "latents", "schedules", "targets", "optimizers", "augment", "render", "metrics"],
+    ["networks", "data", "hardware", "extractors"],
     ["recipe"],
     ["recipes", "sampling"],
     ["training"],
+    ["evaluation"],
     ["runs"],
-    ["api"],
+    ["api", "api_scores"],
     ["terminal"],
+    ["cli_values"],
+    ["cli_scores"],
     ["cli"],
     ["__main__"],
 ]
 PURE = ["parts", "keys", "contract", "ranks", "losses", "terms", "methods", "latents", "schedules", "targets", "optimizers",
-        "augment", "networks", "recipe", "sampling", "training", "render"]  # fmt: skip
+        "augment", "metrics", "networks", "recipe", "sampling", "training", "render"]  # fmt: skip
 WITHOUT_TORCH = ["errors", "faults", "files", "parts", "listener", "data.store", "data.sources", "data.pictures",
                  "render.sheet", "render.voxels", "render.curves", "runs.folder", "runs.log", "runs.manifest", "runs.lock",
-                 "runs.interrupts", "runs.report", "runs.summary", "terminal", "cli"]  # fmt: skip
+                 "runs.interrupts", "metrics.passport", "runs.report", "runs.summary", "terminal", "cli_values", "cli_scores", "cli"]  # fmt: skip
 
 
 def module_name(path):

@@ -10,6 +10,10 @@ PUBLIC = {
     # verbs, as on the command line
     "train": "api", "sample": "api", "show_recipe": "api", "info": "api",
     "show": "api", "report": "api", "pin": "api", "prepare": "api", "load": "api", "get_recipe": "api", "Run": "runs.run",
+    # scores
+    "evaluate": "api_scores", "rank": "api_scores", "scores": "api_scores", "blind": "api_scores",
+    "neighbours": "api_scores", "weights": "api_scores", "Scoring": "runs.live", "Score": "metrics.passport",
+    "Metric": "metrics.contract", "Output": "metrics.contract", "Side": "metrics.contract",
     # training by hand
     "Trainer": "training.by_hand",
     # recipes and parts
@@ -28,6 +32,7 @@ __all__ = ["__version__", *PUBLIC]
 
 if TYPE_CHECKING:
     from gansaku.api import get_recipe, info, load, pin, prepare, report, sample, show, show_recipe, train
+    from gansaku.api_scores import blind, evaluate, neighbours, rank, scores, weights
     from gansaku.contract import (
         AdversarialLoss,
         Augmentation,
@@ -53,9 +58,12 @@ if TYPE_CHECKING:
     from gansaku.data.sources import open_data
     from gansaku.data.store import Dataset, Facts
     from gansaku.errors import GansakuError
+    from gansaku.metrics.contract import Metric, Output, Side
+    from gansaku.metrics.passport import Score
     from gansaku.parts import difference, part
     from gansaku.recipe import Recipe
     from gansaku.recipes.registry import recipe_function
+    from gansaku.runs.live import Scoring
     from gansaku.runs.run import Run
     from gansaku.training.by_hand import Trainer
 

@@ -17,17 +17,19 @@ from gansaku.data.sources import cache_folder, open_data
 from gansaku.data.store import Dataset, Facts
 from gansaku.data.summary import described_data
 from gansaku.errors import UsageError, nearest
+from gansaku.evaluation.samples import Stored
 from gansaku.listener import Listener, duration
 from gansaku.recipe import Recipe, to_toml
 from gansaku.recipes import registry
 from gansaku.runs import manifest, samples
 from gansaku.runs.folder import Folder, opened
 from gansaku.runs.interrupts import listening
+from gansaku.runs.live import Scoring, live
 from gansaku.runs.lock import held
 from gansaku.runs.opening import about, continued, planned
 from gansaku.runs.recorder import KEPT
 from gansaku.runs.report import render
-from gansaku.runs.run import Run, stored_recipe
+from gansaku.runs.run import Run, label_of, stored_recipe
 from gansaku.runs.session import SPARE, Deadline, checked_policy, train_in_folder
 from gansaku.runs.summary import summarize
 from gansaku.runs.trial import trial
@@ -55,13 +57,15 @@ def train(
     device: str = "auto",
     use: Iterable[str | Path] = (),
     dry_run: bool = False,
+    scoring: Scoring = Scoring(),  # noqa: B008 - frozen
     listener: Listener | None = None,
 ) -> Run:
     """Train a recipe on data, or continue: the same call again goes on where the run was.
 
     Without a run folder it is `runs/<recipe>-<data>-<hash of all settings>`. `budget` is in seconds. `non_finite` is
-    what to do when a number is not finite: "stop", or "rollback". `allow` goes on with changed settings. A signal, or
-    an interrupted notebook cell, ends it with a checkpoint. Raises a GansakuError for everything that a user can get wrong.
+    what to do when a number is not finite: "stop", or "rollback". `allow` goes on with changed settings. `scoring` says
+    what is scored meanwhile; the best checkpoint by its first score is kept. A signal, or an interrupted notebook cell,
+    ends it with a checkpoint. Raises a GansakuError for everything that a user can get wrong.
     """
     deadline, listener, policy = Deadline(budget), listener or Listener(), checked_policy(non_finite)
     with listening("gansaku train", "interrupted before it trained; nothing is lost, the same command starts again") as request:
@@ -78,6 +82,7 @@ def train(
         made, dataset, folder = plan.recipe, plan.dataset, plan.folder
         channels_last = made.fast == "all"
         feeding = feed(Batches(dataset, made.seed, device=where, channels_last=channels_last, mirror=made.mirror), made)
+        watching = live(scoring, made, Stored(dataset), where)
         state = begin(made, where)  # before the folder: a recipe that cannot begin leaves none behind
         if dry_run:
             describe_plan(made, dataset, folder, state, feeding, listener)
@@ -95,7 +100,7 @@ def train(
             elif plan.new:
                 folder.create(to_toml(made), about(plan, where))
                 listener.say(f"{folder.path}: a new run of {made.name} on {dataset.facts.count:,} samples of {dataset.name}")
-            state = train_in_folder(plan, state, feeding, request, deadline, policy, listener)
+            state = train_in_folder(plan, state, feeding, request, deadline, policy, listener, watching)
         if request:
             sentence = f"interrupted after {state.seen:,} samples; everything is saved, the same command continues"
             raise request.interrupted(str(folder.path), sentence)
@@ -172,18 +177,6 @@ def report(run: str | Path, out: str | Path | None = None) -> Path:
     path = folder.report if out is None else Path(out)
     files.write_text(path, render(folder))
     return path
-
-
-def label_of(run: Run, class_name: str | None) -> int | None:
-    """The number of a class. Raises UsageError for an unknown one, or where the generator knows no classes."""
-    if class_name is None:
-        return None
-    if not run.recipe.classes:
-        raise UsageError("--class", f"{run.path} was trained without classes", "CLASS")
-    classes = run.folder.read_about()["data"]["classes"]
-    if class_name not in classes:
-        raise UsageError("--class", f"{class_name!r} is no class{nearest(class_name, classes)}", "CLASS")
-    return int(classes.index(class_name))
 
 
 def recipes(use: Iterable[str | Path] = ()) -> list[dict[str, Any]]:

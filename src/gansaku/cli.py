@@ -5,10 +5,8 @@
 
 from __future__ import annotations
 
-import re
 import sys
 import time
-import tomllib
 from collections.abc import Callable
 from contextlib import nullcontext
 from pathlib import Path
@@ -17,16 +15,11 @@ from typing import Annotated, Any
 import tyro
 
 from gansaku import __version__
+from gansaku.cli_scores import blind, evaluate, scores, weights
+from gansaku.cli_values import Flag, Json, Positional, Text, Texts, Use, listed, repeated, seconds, setting, share
 from gansaku.errors import GansakuError, UsageError, nearest
 from gansaku.runs.interrupts import listening
 from gansaku.terminal import Terminal, as_comment, listing, print_json, table
-
-Flag = tyro.conf.arg
-Positional: Any = tyro.conf.Positional
-Texts = Annotated[tuple[str, ...], tyro.conf.UseAppendAction]
-Use = Annotated[Texts, Flag(metavar="FILE.py", help_behavior_hint="")]
-Json = Annotated[bool, Flag(name="json", help_behavior_hint="")]
-Text = Annotated[str | None, Flag(metavar="TEXT", help_behavior_hint="")]
 
 
 def train(
@@ -44,6 +37,11 @@ def train(
     device: str = "auto",
     use: Use = (),
     dry_run: Annotated[bool, Flag(help_behavior_hint="")] = False,
+    scores: Annotated[Text, Flag(metavar="fid,…")] = None,
+    extractor: Annotated[Text, Flag(metavar="NAME|FILE")] = None,
+    score_n: Annotated[int, Flag(metavar="N")] = 1000,
+    score_every: Annotated[int | None, Flag(metavar="SAMPLES", help_behavior_hint="")] = None,
+    eval_budget: Annotated[str, Flag(metavar="SHARE")] = "5%",
     as_json: Json = False,
 ) -> None:
     """Train a GAN, or continue: the same command again goes on where the run was. No arguments: the demo.
@@ -61,6 +59,11 @@ def train(
         device: auto, cpu, cuda or mps.
         use: A Python file of your own with parts or recipes.
         dry_run: Say what would be trained and what time, memory and disk it would take, and stop.
+        scores: What to score meanwhile, by name: `gansaku scores --names`; by default fid.
+        extractor: What looks at the samples: cheap random convolutions if not given, or inception-2015, or a file.
+        score_n: Samples of each side.
+        score_every: Score each time so many samples were seen; a twentieth of the run if not given.
+        eval_budget: The share of the time that scores may take; 0% for none.
         as_json: Print one JSON document about the run at the end.
     """
     from gansaku.runs import lock
@@ -69,7 +72,9 @@ def train(
     if run is not None:
         lock.check(Path(run))  # before torch is imported: who has to wait shall know at once
     from gansaku import api
+    from gansaku.runs.live import Scoring
 
+    wanted = Scoring(listed(scores), extractor, score_n, score_every, share(eval_budget, "--eval-budget"))
     made = api.train(
         recipe,
         data,
@@ -83,6 +88,7 @@ def train(
         device=device,
         use=use,
         dry_run=dry_run,
+        scoring=wanted,
         listener=Terminal(),
     )
     if as_json:
@@ -250,8 +256,8 @@ def info(*, as_json: Json = False) -> None:
 
 
 COMMANDS: dict[str, Callable[..., None]] = {
-    "train": train, "sample": sample, "show": show, "report": report, "pin": pin,
-    "prepare": prepare, "recipes": recipes, "info": info,
+    "train": train, "sample": sample, "evaluate": evaluate, "scores": scores, "blind": blind, "show": show,
+    "report": report, "pin": pin, "prepare": prepare, "recipes": recipes, "weights": weights, "info": info,
 }  # fmt: skip
 
 
@@ -304,56 +310,6 @@ def overview() -> str:
             "gansaku COMMAND --help tells more; --debug adds the traceback of an error. Start with: gansaku train",
         ]
     )
-
-
-def repeated(given: list[str]) -> list[str]:
-    """`--set a=1 b=2` as `--set a=1 --set b=2`."""
-    result: list[str] = []
-    setting_next = False
-    for argument in given:
-        if argument.startswith("-"):
-            setting_next = False
-        elif setting_next and result[-1] != "--set":
-            result.append("--set")
-        if argument == "--set":
-            setting_next = True
-        elif setting_next and "=" not in argument:
-            raise UsageError(f"--set {argument}", "is no PATH=VALUE, as generator.lr=1e-3", "SETTING")
-        result.append(argument)
-    return result
-
-
-def setting(text: str) -> tuple[str, Any]:
-    """`generator.lr=1e-3` -> (path, value); the value as TOML has it, else as bare text."""
-    path, sign, value = text.partition("=")
-    if not sign or not path:
-        raise UsageError(f"--set {text}", "is no PATH=VALUE, as generator.lr=1e-3", "SETTING")
-    try:
-        return path, tomllib.loads(f"value = {value}")["value"]
-    except tomllib.TOMLDecodeError:
-        return path, value
-
-
-def seconds(text: str) -> float:
-    """90s, 30m, 9h, 1h30m -> seconds; a bare number is seconds."""
-    units = {"s": 1, "m": 60, "h": 3600, "d": 86400}
-    found = re.findall(r"(\d+(?:\.\d+)?)([smhd])", text)
-    if re.fullmatch(r"\d+(?:\.\d+)?", text):
-        return float(text)
-    if not found or "".join(number + unit for number, unit in found) != text:
-        raise UsageError("--budget", f"{text!r} is no time; write 90s, 30m, 9h or 1h30m", "BUDGET")
-    return sum(float(number) * units[unit] for number, unit in found)
-
-
-def share(text: str) -> float:
-    """1% or 0.01 -> 0.01."""
-    try:
-        value = float(text.removesuffix("%")) / (100 if text.endswith("%") else 1)
-    except ValueError:
-        value = -1.0
-    if not 0 <= value <= 1:
-        raise UsageError("--max-bad", f"{text!r} is no share; write 1% or 0.01", "SHARE")
-    return value
 
 
 def summary(path: Path) -> dict[str, Any]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import sys
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from gansaku.errors import printable
@@ -13,6 +13,8 @@ from gansaku.listener import Listener, duration
 
 if TYPE_CHECKING:
     from rich.progress import Progress, TaskID
+
+    from gansaku.metrics.passport import Score
 
 
 def tick_text(numbers: Mapping[str, float]) -> str:
@@ -59,6 +61,35 @@ def plain(value: Any) -> str:
     return f"{value:.4g}" if isinstance(value, float) else str(value)
 
 
+def scores_table(found: Sequence[Score], differences: Sequence[tuple[Score, Score, float]] = ()) -> str:
+    """Scores in columns under what was scored; what is the same for all of them is said once, below."""
+    width = max([16, *(len(score.name) for score in found)])
+    lines, told = [], ""
+    for score in found:
+        if score.passport.generated != told:
+            told = score.passport.generated
+            lines += ["", printable(told)] if lines else [printable(told)]
+        value = f"{score.value:>10.4g}"
+        interval = f"  [{score.interval[0]:.4g}, {score.interval[1]:.4g}]" if score.interval else ""
+        lines.append(f"  {score.name:{width}} {value}{interval}")
+    for a, b, change in differences:
+        lines.append(f"{b.name} of {printable(b.passport.generated)}: {change:+.4g} against {printable(a.passport.generated)}")
+    protocols = {protocol(score): None for score in found}
+    warned = {f"{score.name}: {warning}": None for score in found for warning in score.warnings}
+    return "\n".join([*lines, "", *protocols, *warned]).rstrip()
+
+
+def protocol(score: Score) -> str:
+    """How the number came about, in a line."""
+    p = score.passport
+    parts = [f"{p.n_generated:,} generated samples ({p.weights}{f', truncated at {p.truncation:g}' if p.truncation else ''})"]
+    if p.n_real:
+        parts.append(f"{p.n_real:,} real ones of {printable(p.real)} ({p.split})")
+    if p.extractor:
+        parts.append(f"{p.extractor} {p.sha256[:8]}, resize {p.resize}, {p.precision}")
+    return f"{score.name}: " + "; ".join(parts) + (f"; {p.interval}" if p.interval else "")
+
+
 def listing(found: list[dict[str, Any]]) -> str:
     """Recipes, one a paragraph: name, status, parameters and what it is."""
     lines = []
@@ -76,6 +107,7 @@ class Terminal(Listener):
         self._bar: Progress | None = None
         self._task: TaskID | None = None
         self._said = 0.0
+        self._scored = ("", 0, 0.0)  # what is looked at, how many of it at first, and since when
 
     def say(self, sentence: str) -> None:
         print(sentence, file=sys.stderr, flush=True)
@@ -86,6 +118,19 @@ class Terminal(Listener):
     def sampling(self, done: int, total: int) -> None:
         if total > MANY:
             self._count("made", done, total)
+
+    def scoring(self, what: str, done: int, total: int) -> None:
+        """`generated 512 of 10,000 looked at, 5 min 3 s left`; what took no time is not worth a word."""
+        now = time.monotonic()
+        if self._scored[0] != what or done < self._scored[1]:
+            self._scored = (what, done, now)
+        _, first, since = self._scored
+        if now - since > 2 and (done == total or now - self._said > 2):
+            self._said = now
+            left = (total - done) * (now - since) / max(1, done - first)
+            rest = f", {duration(left)} left" if done < total else ""
+            end = "\r" if sys.stderr.isatty() and done < total else "\n"
+            print(f"{what}: {done:,} of {total:,} looked at{rest}   ", end=end, file=sys.stderr, flush=True)
 
     def _count(self, what: str, done: int, total: int) -> None:
         if done == total or time.monotonic() - self._said > 2:

@@ -6,6 +6,8 @@ Looking at scores imports no torch.
 from __future__ import annotations
 
 import dataclasses
+import hashlib
+import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
@@ -40,6 +42,12 @@ class Passport:
     interval: str = ""  # how the interval came about
     version: str = ""  # of Gansaku and torch
     device: str = "cpu"
+
+    @property
+    def digest(self) -> str:
+        """Eight hexadecimal digits that scores of the same protocol share."""
+        content = json.dumps([getattr(self, name) for name in PROTOCOL], sort_keys=True, default=dict)
+        return hashlib.sha256(content.encode()).hexdigest()[:8]
 
 
 TOLD = ("seed", "real", "generated", "seen", "interval", "version", "device")
@@ -80,7 +88,7 @@ def from_plain(content: Mapping[str, Any]) -> Score:
         return Score(
             str(content["name"]), float(content["value"]), interval, content["better"], passport, tuple(content["warnings"])
         )
-    except (KeyError, TypeError, ValueError, IndexError) as error:
+    except (AttributeError, IndexError, KeyError, TypeError, ValueError) as error:
         raise UsageError("scores", f"are not as `gansaku evaluate --json` writes them: {error!r}", "SCORES") from None
 
 

@@ -35,7 +35,7 @@ def save(folder: Path, state: State, run: str = "") -> Path:
     A sound checkpoint of the same samples stays as it is. `run` is the identity of the run that it belongs to.
     Raises DiskError.
     """
-    path = folder / f"{state.seen:012d}"
+    path = manifest.place(folder, state.seen)
     held = {name: value.detach() for name, value in tensors(state).items()}
     numbers = json.dumps({**counts(state), "run": run}).encode()
     if path.exists():

@@ -7,23 +7,26 @@ with what comes next: a full disk never stops a training.
 
 from __future__ import annotations
 
+import json
 import math
 import sqlite3
 import time
 from collections import deque
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from contextlib import suppress
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from gansaku import faults, files
-from gansaku.errors import DiskError, RunError
+from gansaku.errors import DiskError, RunError, UsageError
+from gansaku.metrics.passport import Score, from_plain
 
 SCHEMA = """
 create table if not exists attempts (attempt integer primary key, start integer not null, time real not null);
 create table if not exists numbers (attempt integer, seen integer, name text, value real, primary key (attempt, seen, name))
     without rowid;
 create table if not exists events (attempt integer, seen integer, time real, kind text, sentence text);
+create table if not exists scores (attempt integer, seen integer, time real, name text, value real, score text);
 """
 # What no later attempt overtook.
 STANDING = "not exists (select 1 from attempts a where a.attempt > t.attempt and a.start < t.seen)"
@@ -71,6 +74,10 @@ class Log:
         row = (self.attempt, seen, time.time(), kind, sentence)
         self._write([("insert into events values (?, ?, ?, ?, ?)", row)])
 
+    def score(self, seen: int, score: Score) -> None:
+        """A score of the samples that the generator made after so many."""
+        self._write([scored(self.attempt, seen, score)])
+
     def close(self) -> None:
         """Write what waits, if it can be."""
         with suppress(DiskError):
@@ -89,6 +96,26 @@ class Log:
             sentence = f"the log cannot be written: {error}; {len(self._waiting)} entries wait"
             raise DiskError(str(self._path), sentence, "LOG") from error
         self._waiting.clear()
+
+
+def scored(attempt: int, seen: int, score: Score) -> Statement:
+    row = (attempt, seen, time.time(), score.name, score.value, json.dumps(score.plain()))
+    return "insert into scores values (?, ?, ?, ?, ?, ?)", row
+
+
+def note_scores(path: Path, scores: Iterable[Score]) -> None:
+    """Write scores that somebody made beside the training, if there is one. Raises DiskError."""
+    try:
+        connection = connect(path)
+        try:
+            with connection:
+                (last,) = connection.execute("select coalesce(max(attempt), 0) from attempts").fetchone()
+                for score in scores:
+                    connection.execute(*scored(last, score.passport.seen or 0, score))
+        finally:
+            connection.close()
+    except (sqlite3.Error, OSError) as error:
+        raise DiskError(str(path), f"the scores cannot be noted: {error}", "LOG") from error
 
 
 def opened(path: Path) -> sqlite3.Connection:
@@ -132,6 +159,15 @@ def curves(path: Path) -> dict[str, list[tuple[int, float]]]:
     found: dict[str, list[tuple[int, float]]] = {}
     for name, seen, value in _read(path, f"select name, seen, value from numbers t where {STANDING} order by name, seen", ()):
         found.setdefault(name, []).append((seen, math.nan if value is None else value))
+    return found
+
+
+def scores(path: Path) -> list[tuple[int, Score]]:
+    """(samples seen, score) in the order they were made, without what a later attempt overtook, or what is no score."""
+    found = []
+    for seen, text in _read(path, f"select seen, score from scores t where {STANDING} order by time", ()):
+        with suppress(UsageError, ValueError, TypeError):  # a log may be anybody's
+            found.append((int(seen), from_plain(json.loads(text))))
     return found
 
 

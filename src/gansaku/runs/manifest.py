@@ -45,6 +45,11 @@ def found(folder: Path) -> list[Path]:
     return sorted((p for p in folder.glob("*") if p.name.isdecimal() and (p / MANIFEST).is_file()), key=seen)
 
 
+def place(folder: Path, samples: int) -> Path:
+    """Where the checkpoint after so many samples lies, if there is one."""
+    return folder / f"{samples:012d}"
+
+
 def seen(path: Path) -> int:
     """The samples seen by a checkpoint."""
     return int(path.name)

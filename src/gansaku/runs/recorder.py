@@ -9,15 +9,19 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Mapping
 from contextlib import suppress
+from functools import partial
 
 from gansaku import files
 from gansaku.errors import DiskError, GansakuError, RunError
 from gansaku.listener import Listener
+from gansaku.metrics.passport import Score
 from gansaku.recipe import Recipe
 from gansaku.runs import checkpoint, manifest
 from gansaku.runs.folder import Folder
+from gansaku.runs.live import Live
 from gansaku.runs.log import Log
 from gansaku.runs.report import Report
+from gansaku.runs.scoring import is_best, note_best
 from gansaku.runs.watchers import check_sound, drawing, paced, recording, sheet_moments
 from gansaku.training.loop import Watcher, always
 from gansaku.training.state import State
@@ -39,9 +43,10 @@ class Recorder:
         count: int,
         listener: Listener,
         asked: Callable[[], bool] = lambda: False,
+        live: Live | None = None,
     ):
         self._folder, self._recipe, self._count, self._listener = folder, recipe, count, listener
-        self._asked = asked
+        self._asked, self._live = asked, live
         about = folder.read_about()  # the first runs had neither name nor identity
         self._name, self._identity = about.get("name", folder.path.name), about.get("id", "")
         self._report = Report(folder)
@@ -58,10 +63,12 @@ class Recorder:
 
     def watchers(self, seen: int) -> list[Watcher]:
         """What is to be called while a training that stands at `seen` samples runs."""
+        scoring = [] if self._live is None else [self._live.watcher(self.score, self._asked)]
         return [
             *recording(self._recipe, seen, self.tick),
             # before the checkpoint: a sheet that a kill prevented is drawn again on the way from the one before
             drawing(self._recipe, sheet_moments(self._count, self._recipe.length), self.draw, self._name),
+            *scoring,
             Watcher(paced(always, CHECKPOINT_SECONDS), lambda state, signals: self.save(state)),
         ]
 
@@ -80,7 +87,7 @@ class Recorder:
         self.event(seen, kind, sentence)
         self.report()
 
-    def save(self, state: State) -> None:
+    def save(self, state: State, prune: bool = True) -> None:
         """A checkpoint of a sound state. Raises Stopped when it is not sound, DiskError when the disk does not take it."""
         check_sound(state)
         started = time.monotonic()
@@ -94,7 +101,8 @@ class Recorder:
                 self._tell("checkpoint", f"{error}; trying again in {wait:.0f} s")
                 self._pause(wait)
         with suppress(DiskError, RunError):  # an old one that cannot be removed is removed the next time
-            manifest.prune(self._folder.checkpoints, KEPT)
+            if prune:
+                manifest.prune(self._folder.checkpoints, KEPT)
         self.costs["checkpoint"] = time.monotonic() - started
         self.event(state.seen, "save", f"checkpoint after {state.seen:,} samples")
 
@@ -105,6 +113,26 @@ class Recorder:
         self._listener.say(sentence)
         self._starting = state.seen
         self.event(state.seen, "rollback", sentence)
+
+    def score(self, state: State, make: Callable[[], list[Score]]) -> None:
+        """Scores go to the log and to whoever listens; the best so far by the first of them gets a checkpoint.
+
+        Raises Stopped when the state is not sound; what else goes wrong stops no training.
+        """
+        check_sound(state)
+        self._careful("score", lambda: self._score(state, make()))
+
+    def _score(self, state: State, scores: list[Score]) -> None:
+        for score in scores:
+            self._logged(partial(Log.score, seen=state.seen, score=score))
+        path = manifest.place(self._folder.checkpoints, state.seen)
+        best = is_best(self._folder.checkpoints, scores[0])
+        if best and not manifest.sound(path):
+            self.save(state, prune=False)
+        if path.is_dir():
+            note_best(path, scores)
+        told = ", ".join(f"{score.name} {score.value:.4g}" for score in scores)
+        self._listener.say(f"after {state.seen:,} samples: {told}{', the best so far' if best else ''}")
 
     def draw(self, seen: int, make: Callable[[], bytes]) -> None:
         """A sheet."""
@@ -117,7 +145,7 @@ class Recorder:
 
     def closing(self) -> float:
         """Seconds that it will take to leave everything in order."""
-        return sum(self.costs.values())
+        return sum(self.costs.values()) + (0.0 if self._live is None else self._live.closing())
 
     def close(self) -> None:
         if self._log is not None:

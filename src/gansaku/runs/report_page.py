@@ -16,6 +16,7 @@ from gansaku.render.curves import Mark, chart, legend
 from gansaku.runs.log import Event
 from gansaku.runs.report_charts import Chart, main_charts, more_charts
 from gansaku.runs.report_reading import Reading
+from gansaku.runs.report_scores import score_charts, scores_table
 from gansaku.runs.report_sheets import Shot, evenly
 from gansaku.runs.report_tables import checkpoints, environment, events, recipe, repeat
 from gansaku.runs.report_words import UNREAD, e, moment
@@ -29,7 +30,14 @@ def page(reading: Reading, shots: Sequence[Shot], now: float) -> str:
     script, style = asset("report.js"), asset("report.css")
     allowed = b64encode(hashlib.sha256(script.encode()).digest()).decode()
     policy = f"default-src 'none'; img-src data:; style-src 'unsafe-inline'; script-src 'sha256-{allowed}'; base-uri 'none'"
-    parts = [header(reading, now), sheets(reading, shots), charts(reading), events(reading), checkpoints(reading)]
+    parts = [
+        header(reading, now),
+        sheets(reading, shots),
+        scores_table(reading.scores),
+        charts(reading),
+        events(reading),
+        checkpoints(reading),
+    ]
     parts += [recipe(reading), environment(reading), repeat(reading)]
     return (
         '<!doctype html>\n<html lang="en"><head><meta charset="utf-8">\n'
@@ -152,7 +160,7 @@ def controls(stops: int) -> str:
 def charts(reading: Reading) -> str:
     """The main charts, then one small one for every other number."""
     title = '<section id="charts"><h2>Numbers</h2>'
-    main, more = main_charts(reading.curves), more_charts(reading.curves)
+    main, more = score_charts(reading.scores) + main_charts(reading.curves), more_charts(reading.curves)
     if not main and not more:
         why = UNREAD if reading.unread else "No numbers yet: the first come at the first tick."
         return f'{title}<p class="lead">{why}</p></section>'

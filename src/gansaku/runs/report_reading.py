@@ -9,11 +9,12 @@ import math
 import os
 import re
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, TypeVar
 
 from gansaku.errors import RunError
+from gansaku.metrics.passport import Score
 from gansaku.runs import log, manifest
 from gansaku.runs.folder import ABOUT, LOG, RECIPE, Folder
 from gansaku.runs.log import Event
@@ -50,6 +51,7 @@ class Reading:
     events: list[Event]
     checkpoints: list[Checkpoint]
     sheets: list[Path]
+    scores: list[tuple[int, Score]] = field(default_factory=list)  # (samples seen, score) in the order they were made
     problems: list[str] = field(default_factory=list)  # what could not be read, a sentence each
 
     @property
@@ -106,6 +108,7 @@ def read(folder: Folder) -> Reading:
         starts=starts,
         events=[event._replace(kind=hidden(event.kind), sentence=hidden(event.sentence)) for event in events],
         checkpoints=checkpoints(folder),
+        scores=[(seen, hidden_score(score, hidden)) for seen, score in tried(LOG, lambda: log.scores(folder.log), [])],
         sheets=sorted((p for p in folder.sheets.glob("*.png") if p.stem.isdecimal()), key=sheet_seen),
         problems=[hidden(problem) for problem in problems],
     )
@@ -121,6 +124,11 @@ def logged(path: Path) -> Logged:
     }
     told = [event for event in log.events(path) if counted(event.seen) and isinstance(event.time, float)]
     return curves, starts, [event._replace(kind=str(event.kind), sentence=str(event.sentence)) for event in told]
+
+
+def hidden_score(score: Score, hidden: Hidden) -> Score:
+    passport = replace(score.passport, real=hidden(score.passport.real), generated=hidden(score.passport.generated))
+    return replace(score, passport=passport)
 
 
 @dataclass(frozen=True)

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from torch import Tensor, nn
 
+from gansaku.errors import UsageError, nearest
 from gansaku.recipe import Recipe, from_toml
 from gansaku.recipes import registry
 from gansaku.runs import checkpoint, log, manifest, report
@@ -61,3 +62,15 @@ class Run:
 def stored_recipe(folder: Folder) -> Recipe:
     registry.load_parts()
     return from_toml(folder.recipe.read_text(), str(folder.recipe))
+
+
+def label_of(run: Run, class_name: str | None) -> int | None:
+    """The number of a class. Raises UsageError for an unknown one, or where the generator knows no classes."""
+    if class_name is None:
+        return None
+    if not run.recipe.classes:
+        raise UsageError("--class", f"{run.path} was trained without classes", "CLASS")
+    classes = run.folder.read_about()["data"]["classes"]
+    if class_name not in classes:
+        raise UsageError("--class", f"{class_name!r} is no class{nearest(class_name, classes)}", "CLASS")
+    return int(classes.index(class_name))

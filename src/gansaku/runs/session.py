@@ -16,6 +16,7 @@ from gansaku.recipe import Recipe
 from gansaku.runs import checkpoint, manifest
 from gansaku.runs.folder import Folder
 from gansaku.runs.interrupts import StopRequest
+from gansaku.runs.live import Live
 from gansaku.runs.opening import Plan, continued_state, settle
 from gansaku.runs.recorder import Recorder
 from gansaku.runs.report import Report
@@ -59,7 +60,14 @@ class Deadline:
 
 
 def train_in_folder(
-    plan: Plan, state: State, data: Data, request: StopRequest, deadline: Deadline, policy: Policy, listener: Listener
+    plan: Plan,
+    state: State,
+    data: Data,
+    request: StopRequest,
+    deadline: Deadline,
+    policy: Policy,
+    listener: Listener,
+    live: Live | None = None,
 ) -> State:
     """Go on where the run in the folder is, until its length, a signal or the deadline; all is saved then.
 
@@ -79,7 +87,7 @@ def train_in_folder(
     if news:
         listener.say(news)
     files.ask_for(folder.path, 2 * full_size(state, recipe) + SPARE)
-    recorder = Recorder(folder, recipe, plan.dataset.facts.count, listener, lambda: bool(request))
+    recorder = Recorder(folder, recipe, plan.dataset.facts.count, listener, lambda: bool(request), live)
     recorder.begin(state.seen, news or f"begins on {state.device}")
     if plan.changes:
         recorder.event(state.seen, "settings", str(plan.changes))
@@ -91,6 +99,8 @@ def train_in_folder(
         with request.noted():
             listener.begin(state.seen, recipe.length)
             deadline.begin()
+            if live is not None:
+                live.begin()
             state = work(folder, recipe, state, data, recorder, stopping, policy)
             recorder.end(state.seen, *ending(state.seen >= recipe.length, request))
     except GansakuError as error:

@@ -7,8 +7,9 @@ import math
 from pathlib import Path
 from typing import Any
 
+from gansaku.metrics.passport import Score
 from gansaku.runs import log, manifest
-from gansaku.runs.folder import opened
+from gansaku.runs.folder import Folder, opened
 
 
 def summarize(path: Path) -> dict[str, Any]:
@@ -29,14 +30,21 @@ def summarize(path: Path) -> dict[str, Any]:
         "length": recipe["length"],
         "passes": round(seen / about["data"]["count"], 2),
         "starts": log.attempts(folder.log),
-        "parameters": parameters(folder.checkpoints / f"{good[-1]:012d}" / manifest.TENSORS) if good else {},
+        "parameters": parameters(manifest.place(folder.checkpoints, good[-1]) / manifest.TENSORS) if good else {},
         "last": {name: value for name, (_, value) in last.items()},
+        "scores": [{"seen": at, "score": str(score)} for at, score in last_scores(folder)],
         "events": [{"seen": e.seen, "kind": e.kind, "sentence": e.sentence} for e in events],
         "checkpoints": checkpoints,
         "sheet": str(sheet) if sheet else None,
         "report": str(folder.report) if folder.report.is_file() else None,
         "machine": about["machine"],
     }
+
+
+def last_scores(folder: Folder) -> list[tuple[int, Score]]:
+    """The last one of each kind."""
+    last = {(score.name, score.passport.digest): (at, score) for at, score in log.scores(folder.log)}
+    return list(last.values())
 
 
 def parameters(file: Path) -> dict[str, int]:

@@ -1,0 +1,176 @@
+"""The commands about scores, each one call into the api."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+from typing import Annotated
+
+from gansaku.cli_values import Flag, Json, Positional, Text, Use, listed, seconds
+from gansaku.errors import UsageError
+from gansaku.terminal import Terminal, print_json, scores_table
+
+
+def evaluate(
+    what: Annotated[tuple[str, ...], Positional, Flag(metavar="RUN|SAMPLES", help_behavior_hint="")],
+    /,
+    *,
+    against: Annotated[Text, Flag(metavar="DATA")] = None,
+    metrics: Annotated[Text, Flag(metavar="fid,kid,…")] = None,
+    n: Annotated[int | None, Flag(aliases=["-n"], help_behavior_hint="")] = None,
+    real: Annotated[int | None, Flag(help_behavior_hint="")] = None,
+    extractor: Annotated[Text, Flag(metavar="NAME|FILE")] = None,
+    resize: Annotated[Text, Flag(metavar="pytorch-fid|tf1|clean")] = None,
+    precision: Annotated[str, Flag(metavar="fp32|bf16")] = "fp32",
+    split: Annotated[str, Flag(metavar="train|test|all")] = "train",
+    seed: int = 0,
+    weights: Annotated[Text, Flag(metavar="ema|raw")] = None,
+    truncation: Annotated[float | None, Flag(metavar="LIMIT", help_behavior_hint="")] = None,
+    class_: Annotated[Text, Flag(name="class", metavar="NAME")] = None,
+    at: Annotated[int | None, Flag(metavar="SEEN", help_behavior_hint="")] = None,
+    size: Annotated[int | None, Flag(metavar="SIDE", help_behavior_hint="")] = None,
+    per_class: Annotated[bool, Flag(help_behavior_hint="")] = False,
+    bias_curve: Annotated[bool, Flag(help_behavior_hint="")] = False,
+    budget: Annotated[Text, Flag(metavar="TIME")] = None,
+    neighbours: Annotated[Text, Flag(metavar="FILE.png")] = None,
+    public: Annotated[Text, Flag(metavar="NAME|FILE")] = None,
+    private: Annotated[Text, Flag(metavar="NAME|FILE")] = None,
+    force: Annotated[bool, Flag(help_behavior_hint="")] = False,
+    device: str = "auto",
+    use: Use = (),
+    as_json: Json = False,
+) -> None:
+    """Score runs, or pictures and voxels that any program made, against data. Every score has its passport.
+
+    Features are kept in the cache: a stopped evaluation goes on, and the data are looked at once.
+
+    Args:
+        what: A run, or a folder, .zip, .h5, .npz or .npy of samples; several are compared with the first.
+        against: The data, as `gansaku train --data` takes them; a run's own if not given.
+        metrics: What to compute, by name; `gansaku scores --names` lists them. By default fid and kid.
+        n: Samples of each side, at most those there are; 10,000 pictures or 1,000 voxels if not given.
+        real: Another number of real samples.
+        extractor: What looks at the samples: a name of `gansaku weights`, or an .onnx or TorchScript file.
+        resize: How pictures are brought to the extractor's size; pytorch-fid is what FID usually means.
+        precision: bf16 is twice as fast; its scores have other names and are never compared with fp32's.
+        split: The part of the data to compare with.
+        seed: Of the generator's latents.
+        weights: The weight average or the raw weights of a run; the average if there is one.
+        truncation: The largest latent value in standard deviations.
+        class_: Samples of one class only.
+        at: The checkpoint after so many samples; the newest if not given.
+        size: Resize pictures to squares of this side.
+        per_class: A score for each class alone.
+        bias_curve: Also where the score would be with endless samples, from the curve over their number.
+        budget: Pick n so that it is done in this time: 60s, 5m.
+        neighbours: Draw generated samples with their nearest training samples into this file.
+        public: Rank all checkpoints of a run by this extractor on one half of the data …
+        private: … and by this one on the other half, and say how well the rankings agree.
+        force: Show the difference of unlike scores all the same.
+        device: auto, cpu, cuda or mps.
+        use: A Python file of your own with metrics, or with the parts that the run was made with.
+        as_json: One JSON document on standard output.
+    """
+    started, left = time.monotonic(), None if budget is None else seconds(budget)
+    from gansaku import api_scores
+
+    names = listed(metrics)
+    if public or private:
+        if not (public and private) or len(what) != 1:
+            raise UsageError("--public", "ranks the checkpoints of one run; give --public and --private", "USAGE")
+        ranked = api_scores.rank(
+            what[0], public, private, against, names, n, size=size, precision=precision, split=split, seed=seed,
+            device=device, use=use, listener=Terminal(),
+        )  # fmt: skip
+        print_json(ranked.plain()) if as_json else print(ranked)
+        return
+    found = api_scores.evaluate(
+        what, against, names, n, real, extractor=extractor, resize=resize, precision=precision, split=split, seed=seed,
+        weights=weights, truncation=truncation, class_name=class_, at=at, size=size, per_class=per_class,
+        bias_curve=bias_curve, budget=None if left is None else left - (time.monotonic() - started), device=device, use=use,
+        listener=Terminal(),
+    )  # fmt: skip
+    if neighbours:
+        drawn = api_scores.neighbours(what[0], neighbours, against, at=at, size=size, seed=seed, listener=Terminal())
+        Terminal().say(str(drawn))
+    if as_json:
+        print_json({"scores": [score.plain() for score in found]})
+    else:
+        print(scores_table(found, api_scores.differences(found, force) if len(what) > 1 else []))
+
+
+def scores(
+    what: Annotated[tuple[str, ...], Positional, Flag(metavar="RUN|FILE.json", help_behavior_hint="")] = (),
+    /,
+    *,
+    names: Annotated[bool, Flag(help_behavior_hint="")] = False,
+    force: Annotated[bool, Flag(help_behavior_hint="")] = False,
+    as_json: Json = False,
+) -> None:
+    """Show scores that were made, and their differences; unlike ones are not compared.
+
+    Args:
+        what: Runs, or files that `gansaku evaluate --json` wrote; the first one is compared with the others.
+        names: List the metrics instead.
+        force: Show the difference of unlike scores all the same.
+        as_json: One JSON document on standard output.
+    """
+    from gansaku import api_scores
+
+    if names or not what:
+        print_json(api_scores.metric_names()) if as_json else print(api_scores.metrics_text())
+        return
+    found = api_scores.scores(what)
+    if as_json:
+        print_json({"scores": [score.plain() for score in found]})
+    else:
+        print(scores_table(found, api_scores.differences(found, force) if len(what) > 1 else []))
+
+
+def blind(
+    run: Annotated[str, Positional, Flag(metavar="RUN", help_behavior_hint="")],
+    first: Annotated[int, Positional, Flag(metavar="SEEN", help_behavior_hint="")],
+    second: Annotated[int, Positional, Flag(metavar="SEEN", help_behavior_hint="")],
+    /,
+    *,
+    out: Annotated[str, Flag(metavar="PAGE.html")] = "blind.html",
+    seed: int = 0,
+    use: Use = (),
+) -> None:
+    """Write a page that shows 24 against 24 samples of two checkpoints, without saying which is which until you choose.
+
+    Args:
+        run: The run's folder.
+        first: One checkpoint, by its samples seen, as `gansaku show RUN` lists them.
+        second: The other one.
+        out: The page; one file that needs nothing else.
+        seed: Of the latents, and of which one is on the left.
+        use: A Python file of your own with the parts that the run was made with.
+    """
+    from gansaku import api_scores
+
+    print(api_scores.blind(run, first, second, Path(out), seed, use))
+
+
+def weights(
+    verb: Annotated[str | None, Positional, Flag(metavar="get", help_behavior_hint="")] = None,
+    name: Annotated[str | None, Positional, Flag(metavar="NAME", help_behavior_hint="")] = None,
+    /,
+    *,
+    as_json: Json = False,
+) -> None:
+    """List the extractors and where their weights are, or download one's: `gansaku weights get inception-2015`.
+
+    Args:
+        verb: `get`, or nothing for the list.
+        name: The extractor whose weights to download.
+        as_json: One JSON document on standard output.
+    """
+    from gansaku import api_scores
+
+    if verb is None:
+        print_json(api_scores.weights()) if as_json else print(api_scores.weights_text())
+    elif verb == "get" and name is not None:
+        print(api_scores.get_weights(name, Terminal()))
+    else:
+        raise UsageError(f"weights {verb}", "say `gansaku weights` or `gansaku weights get NAME`", "USAGE")

@@ -1,0 +1,217 @@
+"""From samples to scores: what the metrics need is computed once for each side, and every number gets its passport."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from gansaku import __version__
+from gansaku.errors import UsageError
+from gansaku.evaluation.features import extracted
+from gansaku.evaluation.samples import Samples
+from gansaku.extractors.contract import Extractor
+from gansaku.metrics.contract import Metric, Need, Output, Side
+from gansaku.metrics.passport import Passport, Score, named, warnings
+from gansaku.metrics.resampling import jackknife
+from gansaku.parts import encode
+
+GROUPS = 10  # parts of the samples, each left out once, that an interval comes from
+MEMORY = 4 << 30  # bytes of samples that are held at once
+STANDARD = "inception-2015"  # the extractor that FID, KID, MiFID and the Inception Score are defined on
+HEAD = 1008  # classes of its head
+
+
+@dataclass(frozen=True)
+class Told:
+    """What a passport says of the generated samples beside what their source says."""
+
+    weights: str = "stored"
+    truncation: float | None = None
+    label: str = ""
+    seed: int = 0
+    seen: int | None = None
+
+
+@dataclass
+class Scorer:
+    """Scores any number of generated sides against one real side, whose features and statistics are made once.
+
+    `n` and `n_real` are the most samples of each side. Without a cache folder no features are kept.
+    """
+
+    metrics: Sequence[Metric]
+    real: Samples
+    extractor: Extractor | None = None
+    n: int = 10_000
+    n_real: int | None = None
+    split: str = "train"
+    intervals: bool = True
+    cache: Path | None = None
+    progress: Callable[[str, int, int], None] = lambda what, done, total: None
+    device: str = "cpu"
+    _side: Side | None = field(default=None, init=False)
+    _references: dict[int, Any] = field(default_factory=dict, init=False)
+
+    def __post_init__(self) -> None:
+        check(self.metrics, self.real.shape, self.extractor)
+
+    @property
+    def needs(self) -> set[Need]:
+        return {need for metric in self.metrics for need in metric.needs}
+
+    @property
+    def real_count(self) -> int:
+        """How many real samples are used."""
+        wanted = self.n if self.n_real is None else self.n_real
+        return wanted if self.real.count is None else min(wanted, self.real.count)
+
+    def real_side(self) -> Side:
+        if self._side is None:
+            reading = {need for metric in self.metrics if metric.reads_real for need in metric.needs}
+            self._side = self.side(self.real, self.real_count if reading else 0, reading, "real")
+        return self._side
+
+    def side(self, samples: Samples, n: int, needs: Iterable[Need], what: str) -> Side:
+        """What the metrics need to know of the first n samples."""
+        needs = set(needs)
+
+        def progress(done: int, total: int) -> None:
+            self.progress(what, done, total)
+
+        features = logits = content = None
+        if needs & {"features", "logits"} and n:
+            assert self.extractor is not None
+            features, logits = extracted(samples, n, self.extractor, self.cache, progress, self.device)
+        if "samples" in needs and n:
+            size = n * torch.Size(samples.shape).numel()
+            if size > MEMORY:
+                most = n * MEMORY // size
+                raise UsageError("-n", f"{n:,} samples of {samples.shape} do not fit into memory; use {most:,}", "COUNT")
+            content = torch.cat([samples.block(i, min(i + 64, n)) for i in range(0, n, 64)])
+        labels = samples.labels(0, n) if samples.classes else None
+        return Side(n, features, logits, content, labels)
+
+    def reference(self, metric: Metric) -> Any:
+        """What the metric makes of the real side alone, made once."""
+        if id(metric) not in self._references:
+            self._references[id(metric)] = metric.reference(self.real_side()) if metric.reads_real else None
+        return self._references[id(metric)]
+
+    def score(self, generated: Samples, told: Told | None = None) -> list[Score]:
+        """Every number of every metric. Raises UsageError where there are too few samples, or of another shape."""
+        check_shapes(self.needs, generated, self.real)
+        n = self.n if generated.count is None else min(self.n, generated.count)
+        side = self.side(generated, n, self.needs, "generated")
+        return [score for metric in self.metrics for score in self.scored(metric, self.real_side(), side, generated, told)]
+
+    def scored(
+        self, metric: Metric, real: Side, side: Side, generated: Samples, told: Told | None = None, whole: bool = True
+    ) -> list[Score]:
+        """The numbers of one metric; `whole` when the real side is the one that the reference was made of."""
+        metric.check(real, side)
+        reference = self.reference(metric) if whole else None
+        values = metric.values(real, side, reference)
+        intervals: Mapping[str, tuple[float, float]] = {}
+        a_sample = bool(real.n) and (self.real.count is None or real.n < self.real.count)
+        if self.intervals and side.n >= 2 * GROUPS and real.n not in range(1, 2 * GROUPS):
+            intervals = jackknife(metric, real, side, GROUPS, resample_real=a_sample)
+        how = "95 %, over generated and real samples" if a_sample else "95 %, over generated samples"
+        return [
+            self.stamped(metric, name, value, intervals.get(name), how, real, side, generated, told or Told())
+            for name, value in values.items()
+        ]
+
+    def stamped(
+        self, metric: Metric, name: str, value: float, interval: tuple[float, float] | None, how: str,
+        real: Side, side: Side, generated: Samples, told: Told,
+    ) -> Score:  # fmt: skip
+        """The number with its name and its passport."""
+        output = metric.gives[name]
+        uses = self.extractor if {"features", "logits"} & set(metric.needs) else None
+        passport = Passport(
+            metric=name,
+            n_generated=side.n,
+            n_real=real.n if metric.reads_real else 0,
+            data=str(self.real.identity.get("data", "")) if metric.reads_real else "",
+            split=self.split if metric.reads_real else "",
+            extractor=uses.identity.name if uses else "",
+            sha256=uses.identity.sha256 if uses else "",
+            resize=uses.resize if uses else "",
+            precision=uses.precision if uses else "fp32",
+            quantization="binary" if len(generated.shape) == 4 else "uint8",
+            settings={key: value for key, value in encode(metric, type(metric)).items() if key != "part"},
+            real=self.real.name,
+            generated=generated.name,
+            interval=how if interval else "",
+            version=f"gansaku {__version__}, torch {torch.__version__}",
+            device=self.device,
+            **{field: getattr(told, field) for field in ("weights", "truncation", "label", "seed", "seen")},
+        )
+        title = named(titled(output, uses) + (f" {told.label}" if told.label else ""), side.n)
+        warned = warnings(passport, output.other != "")
+        if generated.shape != self.real.shape:
+            warned += (f"samples of {generated.shape} against {self.real.shape}: resized, which changes the number",)
+        return Score(title, value, interval, output.better, passport, warned)
+
+    def by_class(self, generated: Samples, told: Told | None = None) -> list[Score]:
+        """The numbers of each class alone, generated against real samples of that class."""
+        if not self.real.classes or not generated.classes:
+            which = self.real.name if not self.real.classes else generated.name
+            raise UsageError("--per-class", f"{which} has no classes", "CLASS")
+        real, n = self.real_side(), self.n if generated.count is None else min(self.n, generated.count)
+        side = self.side(generated, n, self.needs, "generated")
+        names = dict(zip(range(len(generated.classes)), generated.classes, strict=True))
+        scores = []
+        for number, name in names.items():
+            if name not in self.real.classes:
+                raise UsageError("--per-class", f"{self.real.name} has no class {name!r}", "CLASS")
+            there = rows_of(real, self.real.classes.index(name))
+            made = rows_of(side, number)
+            for metric in self.metrics:
+                scores += self.scored(metric, there, made, generated, replace(told or Told(), label=name), whole=False)
+        return scores
+
+
+def rows_of(side: Side, label: int) -> Side:
+    """The samples of one class."""
+    assert side.labels is not None
+    return side.rows(torch.nonzero(side.labels == label).flatten())
+
+
+def titled(output: Output, extractor: Extractor | None) -> str:
+    """What a number is called: `FID` is the 2015 Inception's alone, another extractor's is `FD-` and its name."""
+    if extractor is None:
+        return output.title
+    title = output.title if extractor.identity.name == STANDARD else f"{output.other or output.title}-{extractor.identity.name}"
+    return title if extractor.precision == "fp32" else f"{title}-{extractor.precision}"
+
+
+def check(metrics: Sequence[Metric], shape: Sequence[int], extractor: Extractor | None) -> None:
+    """Raises UsageError for a metric that cannot be had of such samples, or with such an extractor."""
+    dimensions = len(shape) - 1
+    for metric in metrics:
+        names = ", ".join(metric.gives)
+        if dimensions not in metric.dimensions:
+            kind = {2: "pictures", 3: "voxels"}
+            raise UsageError(f"--metrics {names}", f"is for {kind[metric.dimensions[0]]}, not for {kind[dimensions]}", "METRIC")
+        if "logits" in metric.needs and (extractor is None or extractor.classes != HEAD):
+            raise UsageError(
+                f"--metrics {names}",
+                f"needs the 2015 Inception's {HEAD} classes, and {extractor.identity.name if extractor else 'nothing'} as it "
+                f"is here has {extractor.classes if extractor else 0}; "
+                f"`gansaku weights get {STANDARD}` brings the file with them",
+                "METRIC",
+            )
+
+
+def check_shapes(needs: set[Need], generated: Samples, real: Samples) -> None:
+    """Raises UsageError for samples that cannot be compared as they are."""
+    a, b = generated.shape, real.shape
+    if len(a) != len(b):
+        raise UsageError(generated.name, f"holds samples of {a}, and {real.name} of {b}", "SHAPE")
+    if a != b and "samples" in needs:
+        raise UsageError(generated.name, f"holds samples of {a}, and {real.name} of {b}; give --size", "SHAPE")

@@ -1,0 +1,138 @@
+"""Scores while a training runs: at their moments, as far as their share of the time allows, and without touching it.
+
+Nothing here changes what is trained: samples come from their own seed, networks are left in the mode they were in, and
+torch's global generator is seeded anew in every turn anyway.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
+
+import torch
+
+from gansaku import hardware
+from gansaku.contract import Signals
+from gansaku.data.sources import cache_folder
+from gansaku.evaluation.budget import cached, cost
+from gansaku.evaluation.samples import Generated, Samples
+from gansaku.evaluation.scorer import Scorer, Told
+from gansaku.extractors import registry as extractors
+from gansaku.extractors.contract import Precision
+from gansaku.metrics import registry as metrics
+from gansaku.metrics.contract import Metric
+from gansaku.metrics.passport import Score
+from gansaku.recipe import Recipe
+from gansaku.sampling import sample
+from gansaku.training.by_hand import shown_generator
+from gansaku.training.loop import Moments, Watcher, every
+from gansaku.training.state import State
+
+WARM = 5.0  # seconds of training before the first score: until then nothing is known of its cost
+MARGIN = 1.2  # features are not all that a score takes
+
+Scored = Callable[[State, Callable[[], list[Score]]], None]
+"""Takes the state and what makes its scores: whoever keeps them also bears what goes wrong while they are made."""
+
+
+@dataclass(frozen=True)
+class Scoring:
+    """What to score while a training runs: by default a Fréchet distance of random convolutions, which is cheap."""
+
+    metrics: tuple[str | Metric, ...] = ()
+    extractor: str | None = None  # a name or a file; random convolutions if None
+    n: int = 1000  # samples of each side
+    every: int | None = None  # samples seen between two scores; a twentieth of the run if None
+    share: float = 0.05  # of the time that scores may take; 0 for none
+
+
+def live(scoring: Scoring, recipe: Recipe, real: Samples, where: torch.device) -> Live | None:
+    """What scores a training on these data; None if nothing may. Raises UsageError for what cannot be scored."""
+    if scoring.share <= 0:
+        return None
+    dimensions = len(real.shape) - 1
+    cheap = scoring.extractor is None
+    precision: Precision = "bf16" if not cheap and hardware.fast_bf16(where) else "fp32"
+    extractor = extractors.find(scoring.extractor or f"random-{dimensions}d", None, precision, where, real.shape)
+    own = tuple(metric for metric in scoring.metrics if isinstance(metric, Metric))
+    named = metrics.find([name for name in scoring.metrics if isinstance(name, str)])
+    chosen = own + named or metrics.find(["fid"])
+    scorer = Scorer(chosen, real, extractor, scoring.n, intervals=False, cache=cache_folder(), device=where.type)
+    every_so_many = scoring.every or max(recipe.batch, recipe.length // 20)
+    return Live(scorer, recipe, every(every_so_many), scoring.share, real.classes)
+
+
+class Live:
+    """Scores a training's generator with a scorer. `share` is the part of the time that it may take."""
+
+    def __init__(
+        self,
+        scorer: Scorer,
+        recipe: Recipe,
+        moments: Moments,
+        share: float,
+        classes: tuple[str, ...] = (),
+        clock: Callable[[], float] = time.monotonic,
+    ):
+        self._scorer, self._recipe, self._moments, self._share, self._clock = scorer, recipe, moments, share, clock
+        self._classes = classes if recipe.classes else ()
+        self._began, self._spent = clock(), 0.0
+        self._pending, self._last = False, -1
+        self.cost: float | None = None  # seconds of one score; None until it was tried
+
+    def begin(self) -> None:
+        """The training begins now."""
+        self._began, self._spent = self._clock(), 0.0
+
+    def watcher(self, report: Scored, asked: Callable[[], bool]) -> Watcher:
+        """Scores when a moment has come and there is time for it; not when somebody wants the training to stop."""
+
+        def act(state: State, signals: Signals) -> None:
+            if asked() or state.seen == self._last:
+                return
+            if self.cost is None and self._ready():
+                self._try(state)
+            if self.cost is not None and self._allows(self.cost):
+                self._pending, self._last = False, state.seen
+                started = self._clock()
+                report(state, partial(self.scores, state))
+                taken = self._clock() - started
+                self._spent += taken
+                self.cost = taken  # with the real side done, it is less than the first guess
+
+        return Watcher(self._due, act)
+
+    def closing(self) -> float:
+        """Seconds that a last score would take now; 0 where its share does not allow one."""
+        return self.cost if self.cost is not None and self._allows(self.cost) else 0.0
+
+    def scores(self, state: State) -> list[Score]:
+        """The scores of the generator as it is."""
+        samples, told = self._samples(state)
+        return self._scorer.score(samples, told)
+
+    def _due(self, before: int, after: int) -> bool:
+        self._pending = self._pending or self._moments(before, after)
+        return self._pending and (self._ready() if self.cost is None else self._allows(self.cost))
+
+    def _ready(self) -> bool:
+        return self._clock() - self._began > WARM
+
+    def _allows(self, seconds: float) -> bool:
+        return self._spent + seconds <= self._share * (self._clock() - self._began)
+
+    def _try(self, state: State) -> None:
+        """Time a block of both sides."""
+        started, scorer = self._clock(), self._scorer
+        generated = cost(scorer, self._samples(state)[0], self._clock) * scorer.n
+        missing = max(0, scorer.real_count - cached(scorer))
+        self.cost = MARGIN * (generated + (cost(scorer, scorer.real, self._clock) * missing if missing else 0.0))
+        self._spent += self._clock() - started
+
+    def _samples(self, state: State) -> tuple[Generated, Told]:
+        recipe, real = self._recipe, self._scorer.real
+        make = partial(sample, shown_generator(state), recipe, phase=recipe.phase(state.seen))
+        samples = Generated("this run", {"live": state.seen}, real.shape, make, self._classes)
+        return samples, Told("ema" if "generator" in state.ema else "raw", seen=state.seen)

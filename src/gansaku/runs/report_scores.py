@@ -1,0 +1,93 @@
+"""The scores of a report: a table with every passport, and a chart of each score that was made more than once."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from gansaku.metrics.passport import PROTOCOL, Score
+from gansaku.render.curves import Series
+from gansaku.runs.report_charts import Chart
+from gansaku.runs.report_words import e
+
+Scored = tuple[int, Score]  # samples seen, score
+
+BETTER = {"lower": "lower is better", "higher": "higher is better", "neither": "to be read beside the data's own"}
+PRINTED = 12  # digits of a fingerprint
+
+
+def by_protocol(scores: Sequence[Scored]) -> dict[tuple[str, str], list[Scored]]:
+    """Like scores together, each in the order of the samples seen; of two at one place the later one."""
+    groups: dict[tuple[str, str], dict[int, Score]] = {}
+    for seen, score in scores:
+        groups.setdefault((score.name, score.passport.digest), {})[seen] = score
+    return {kind: sorted(found.items(), key=lambda one: one[0]) for kind, found in groups.items()}
+
+
+def score_charts(scores: Sequence[Scored]) -> list[Chart]:
+    """Each kind of score over samples seen, where there are two or more."""
+    charts = []
+    for (name, _), found in by_protocol(scores).items():
+        if len(found) > 1:
+            score, points = found[-1][1], [(seen, one.value) for seen, one in found]
+            note = f"{score.passport.weights} weights, {protocol(score)}; {BETTER[score.better]}."
+            charts.append(Chart(name, [Series(name, "", points)], note=note))
+    return charts
+
+
+def scores_table(scores: Sequence[Scored]) -> str:
+    """The last and the best of each kind of score, with its passport; nothing where there are no scores."""
+    groups = by_protocol(scores)
+    if not groups:
+        return ""
+    rows = []
+    for (name, _), found in groups.items():
+        seen, last = found[-1]
+        best_seen, best = best_of(found)
+        warned = "".join(f"<br><small>{e(warning)}</small>" for warning in last.warnings)
+        rows.append(
+            f'<tr><td><b>{e(name)}</b></td><td class="number">{told(last)}<br><small>at {seen:,}</small></td>'
+            f'<td class="number">{told(best)}<br><small>at {best_seen:,}</small></td>'
+            f"<td>{e(protocol(last))}{warned}<details><summary>Passport</summary>{passport(last)}</details></td></tr>"
+        )
+    head = '<tr><th>Score</th><th class="number">Last</th><th class="number">Best</th><th>How it was made</th></tr>'
+    lead = '<p class="lead">Only scores that were made the same way may be compared: a passport says how.</p>'
+    body = f"<table><thead>{head}</thead><tbody>{''.join(rows)}</tbody></table>"
+    return f'<section id="scores"><h2>Scores</h2>{lead}{body}</section>'
+
+
+def best_of(found: Sequence[Scored]) -> Scored:
+    """The best; the last where neither way is better. Of equal ones the earlier."""
+    better = found[-1][1].better
+    if better == "neither":
+        return found[-1]
+    return min(found, key=lambda one: one[1].value if better == "lower" else -one[1].value)
+
+
+def told(score: Score) -> str:
+    interval = f" <small>[{score.interval[0]:.4g}, {score.interval[1]:.4g}]</small>" if score.interval else ""
+    return f"{score.value:.4g}{interval}"
+
+
+def protocol(score: Score) -> str:
+    """1,000 generated against 1,000 real ones of avatars (train), by random-2d."""
+    p = score.passport
+    parts = [f"{p.n_generated:,} generated"]
+    if p.n_real:
+        parts.append(f"against {p.n_real:,} real ones of {p.real} ({p.split})")
+    return " ".join(parts) + (f", by {p.extractor}, resize {p.resize}, {p.precision}" if p.extractor else "")
+
+
+def passport(score: Score) -> str:
+    """Every field; what decides whether scores may be compared comes first."""
+    fields = vars(score.passport)
+    names = [*PROTOCOL, *(name for name in fields if name not in PROTOCOL)]
+    shown = [(name, fields[name]) for name in names if fields[name] not in ("", None, {})]
+    listed = "".join(f"<div><dt>{e(name.replace('_', ' '))}</dt><dd>{e(value_text(value))}</dd></div>" for name, value in shown)
+    return f'<dl class="list">{listed}</dl>'
+
+
+def value_text(value: object) -> str:
+    if isinstance(value, dict):
+        return ", ".join(f"{name} {inner}" for name, inner in value.items())
+    text = str(value)
+    return text[:PRINTED] if len(text) == 64 else text  # a fingerprint
