@@ -47,7 +47,12 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--threads", type=int, default=torch.get_num_threads(), help="1 measures CPU time, more wall time")
     parser.add_argument("--rounds", type=int, default=7)
     parser.add_argument("--steps", type=int, help="of the plain side in a round (ours: twice as many)")
-    parser.add_argument("--only", default="", metavar="NAME", help="dcgan, wgan-gp, 3d-gan, auto or feeding")
+    parser.add_argument(
+        "--only",
+        default="",
+        metavar="NAME",
+        help="dcgan, wgan-gp, 3d-gan, auto, sentinel, feeding, inception, frechet or mifid",
+    )
     parser.add_argument("--json", type=Path, nargs="?", const=STDOUT, metavar="FILE", help="also as JSON, here or in a file")
     return parser.parse_args()
 

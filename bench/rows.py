@@ -9,7 +9,7 @@ from pathlib import Path
 
 from gansaku.recipe import Recipe
 
-from . import feeding, ours, plain, watching
+from . import feeding, ours, plain, scores, watching
 from .measure import Clock, Row, Side, compare
 
 Loop = Callable[[plain.Pair], plain.Step]
@@ -27,7 +27,8 @@ class Plan:
 
 def all_rows(plan: Plan, only: str = "") -> Iterator[Row]:
     """Every row whose group's name contains `only`, as it is measured."""
-    groups = {"dcgan": dcgan, "wgan-gp": wgan_gp, "3d-gan": gan3d, "auto": auto, "sentinel": sentinel, "feeding": feed}
+    groups = {"dcgan": dcgan, "wgan-gp": wgan_gp, "3d-gan": gan3d, "auto": auto, "sentinel": sentinel, "feeding": feed,
+              "inception": inception, "frechet": frechet, "mifid": mifid}  # fmt: skip
     for name, group in groups.items():
         if only in name:
             yield from group(plan)
@@ -97,6 +98,33 @@ def feed(plan: Plan) -> Iterator[Row]:
             against = "HDF5, gzip, h5py's own chunks, DataLoader without workers; in the page cache"
             sides = Side(loader, 2), Side(store, 40)
             yield compare(f"voxels {size}³", "grids/s", batch, *sides, against, plan.rounds, plan.clock, 100.0)
+
+
+def inception(plan: Plan) -> Iterator[Row]:
+    """The 2015 Inception's features of the bundled avatars."""
+    samples = scores.pictures(100)
+    usual = Side(scores.plain_inception(samples))
+    against = "the published TorchScript file, eager, batches of 50, resized by torch"
+    for precision, target in (("fp32", 1.5), ("bf16", 3.0)):
+        side = Side(scores.our_inception(samples, precision), 2)
+        yield compare(f"Inception features, {precision}", "img/s", 100, usual, side, against, plan.rounds, plan.clock, target)
+
+
+def frechet(plan: Plan) -> Iterator[Row]:
+    """2048 features; the reference's side made before on both sides."""
+    real = scores.features(10_000, 2048, 1)
+    for n, target, times in ((10_000, 13.0, 1), (2000, 13.0, 2), (500, 100.0, 10)):
+        generated = scores.features(n, 2048, 2)
+        sides = Side(scores.plain_frechet(real, generated)), Side(scores.our_frechet(real, generated), times)
+        against = "NumPy's covariance and SciPy's sqrtm, as pytorch-fid; the real side's moments made before"
+        yield compare(f"Fréchet distance, n {n:,}", "1/s", 1, *sides, against, min(plan.rounds, 3), plan.clock, target)
+
+
+def mifid(plan: Plan) -> Iterator[Row]:
+    generated, real = scores.features(2000, 2048, 1), scores.features(20_000, 2048, 2)
+    sides = Side(scores.plain_nearest(generated, real)), Side(scores.our_nearest(generated, real))
+    against = "all cosine distances at once, NumPy in double precision, as the competition's code"
+    yield compare("MiFID's distance, 2,000 × 20,000", "1/s", 1, *sides, against, min(plan.rounds, 3), plan.clock)
 
 
 def step_row(plan: Plan, name: str, recipe: Recipe, loop: Loop, against: str, target: float | None = None) -> Row:

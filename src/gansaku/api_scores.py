@@ -9,12 +9,15 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from gansaku import hardware
+from gansaku import files, hardware
 from gansaku.data.sources import cache_folder, open_data
 from gansaku.data.store import Dataset
 from gansaku.errors import DataError, UsageError
+from gansaku.evaluation.blind import EACH, Contestant, page
 from gansaku.evaluation.budget import affordable
-from gansaku.evaluation.ranking import Ranking, ranked
+from gansaku.evaluation.neighbours import Neighbours
+from gansaku.evaluation.neighbours import found as nearest_of
+from gansaku.evaluation.ranking import Ranking, halves, ranked
 from gansaku.evaluation.samples import Samples, Stored
 from gansaku.evaluation.scorer import STANDARD, Scorer, Told
 from gansaku.extractors import registry as extractors
@@ -22,6 +25,7 @@ from gansaku.extractors.weights import get as download
 from gansaku.listener import Listener
 from gansaku.metrics import registry as metrics
 from gansaku.metrics.contract import Metric
+from gansaku.metrics.memorization import Memorization
 from gansaku.metrics.passport import Score, difference, from_plain
 from gansaku.recipes import registry as recipes
 from gansaku.runs import log, manifest, scoring
@@ -56,6 +60,7 @@ def evaluate(
     class_name: str | None = None,
     at: int | None = None,
     size: int | None = None,
+    samples_split: str = "all",
     per_class: bool = False,
     bias_curve: bool = False,
     intervals: bool = True,
@@ -77,7 +82,7 @@ def evaluate(
     given = [what] if isinstance(what, str | Path | Run) else list(what)
     sources = [
         source_of(one, seed=seed, weights=weights, truncation=truncation, class_name=class_name, at=at, size=size,
-                  listener=listener) for one in given
+                  split=samples_split, listener=listener) for one in given
     ]  # fmt: skip
     dataset = real_data(against, sources[0], size, listener)
     shape = sources[0].samples.shape
@@ -86,7 +91,7 @@ def evaluate(
     chosen = chosen_metrics(names or metrics.default(len(shape) - 1, standard))
     reads = any({"features", "logits"} & set(metric.needs) for metric in chosen)
     scorer = Scorer(
-        chosen, Stored(dataset, split), found if reads else None, n or N[len(shape) - 1], real, split, intervals,
+        chosen, Stored(dataset, split), found if reads else None, n or N[len(shape) - 1], real, intervals,
         cache_folder(), listener.scoring, where.type,
     )  # fmt: skip
     if budget is not None:
@@ -104,6 +109,7 @@ def evaluate(
         if source.run is not None:
             scoring.noted(source.run, made)
         scores += made
+    scorer.tidy(*(source.samples for source in sources))
     return scores
 
 
@@ -125,25 +131,24 @@ def rank(
 ) -> Ranking:
     """Rank every checkpoint of a run by two judges: an extractor each, on disjoint halves of the data.
 
-    One metric judges (fid if not named). Raises UsageError for more than one.
+    One metric judges, fid if not named; two are the public and the private one's. `mifid` has the dog competition's
+    thresholds, 0.1 in public and 0.25 in private.
     """
     listener, where = listener or Listener(), hardware.device(device)
     for file in use:
         recipes.use(Path(file))
     loaded = run if isinstance(run, Run) else opened_run(run)
-    metric = chosen_metrics(names or ("fid",))
-    if len(metric) != 1:
-        raise UsageError("--metrics", "names one metric to rank by", "METRIC")
+    pair = judging(names)
     first = source_of(loaded, seed=seed, listener=listener)
     dataset = real_data(against, first, size, listener)
-    half = Stored(dataset, split).count // 2
-    parts = (Stored(dataset, split, 0, half), Stored(dataset, split, half, 2 * half))
+    parts = halves(dataset, split)
     judges = [
         Scorer(
-            metric, part, extractors.find(name, None, precision, where, first.samples.shape),
-            min(n or N[len(first.samples.shape) - 1], half), None, split, True, cache_folder(), listener.scoring, where.type,
+            (metric,), part, extractors.find(name, None, precision, where, first.samples.shape),
+            min(n or N[len(first.samples.shape) - 1], part.count), None, True, cache_folder(), listener.scoring,
+            where.type,
         )
-        for name, part in zip((public, private), parts, strict=True)
+        for metric, name, part in zip(pair, (public, private), parts, strict=True)
     ]  # fmt: skip
 
     def checkpoints() -> Iterator[tuple[int, Samples, Told]]:
@@ -152,6 +157,90 @@ def rank(
             yield manifest.seen(path), samples, told
 
     return ranked((judges[0], judges[1]), checkpoints())
+
+
+def judging(names: Sequence[str | Metric]) -> tuple[Metric, Metric]:
+    """What the public and the private judge compute. Raises UsageError for more than two."""
+    if tuple(names) == ("mifid",):
+        return Memorization(0.1), Memorization(0.25)
+    found = chosen_metrics(names or ("fid",))
+    if len(found) > 2:
+        raise UsageError("--metrics", "name one metric to rank by, or one for each judge", "METRIC")
+    return found[0], found[-1]
+
+
+def blind(
+    run: str | Path | Run,
+    first: int,
+    second: int,
+    out: str | Path,
+    seed: int = 0,
+    use: Iterable[str | Path] = (),
+    rounds: int = 10,
+) -> Path:
+    """Write a page that shows samples of two checkpoints, 24 against 24, and asks before it tells which is which.
+
+    It tells the like scores that both have in the run's log; there must be at least one.
+    """
+    for file in use:
+        recipes.use(Path(file))
+    loaded = run if isinstance(run, Run) else opened_run(run)
+    logged = [(score.passport.digest, score) for seen, score in log.scores(loaded.folder.log) if seen in (first, second)]
+    sides = []
+    for at in (first, second):
+        samples, told = scoring.generated(replace(loaded, at=at), seed)
+        own = {digest: score for digest, score in logged if score.passport.seen == at and shown(score, told)}
+        sides.append((at, samples.block(0, EACH * rounds).numpy(), own))
+    alike = [digest for digest in sides[0][2] if digest in sides[1][2]]
+    if not alike:
+        raise UsageError(
+            str(loaded.path), f"has no like scores of the checkpoints after {first} and {second} samples; "
+            f"`gansaku evaluate {loaded.path} --at {first}` and the same of the other one make them", "SCORES"
+        )  # fmt: skip
+    name = loaded.path.name
+    contestants = [Contestant(name, at, tuple(own[digest] for digest in alike), pictures) for at, pictures, own in sides]
+    files.write_text(Path(out), page(contestants[0], contestants[1], rounds, seed))
+    return Path(out)
+
+
+def shown(score: Score, told: Told) -> bool:
+    """Whether the score is one of the samples as they are shown."""
+    p = score.passport
+    return (p.weights, p.truncation, p.label) == (told.weights, told.truncation, told.label)
+
+
+def neighbours(
+    what: str | Path | Run,
+    out: str | Path,
+    against: str | None = None,
+    n: int = 1000,
+    *,
+    at: int | None = None,
+    size: int | None = None,
+    seed: int = 0,
+    split: str = "train",
+    extractor: str | None = None,
+    device: str = "auto",
+    listener: Listener | None = None,
+) -> Neighbours:
+    """Draw the generated samples that are most like training samples, each with its nearest ones, into a PNG.
+
+    They are compared as they look, or by the features of an extractor.
+    """
+    listener, where = listener or Listener(), hardware.device(device)
+    source = source_of(what, seed=seed, at=at, size=size, listener=listener)
+    looks = None if extractor is None else extractors.find(extractor, None, "fp32", where, source.samples.shape)
+    found = nearest_of(
+        source.samples,
+        Stored(real_data(against, source, size, listener), split),
+        n,
+        extractor=looks,
+        cache=cache_folder(),
+        progress=listener.scoring,
+        device=where.type,
+    )
+    files.write_bytes(Path(out), found.picture())
+    return found
 
 
 def metric_names() -> list[dict[str, str]]:
@@ -194,6 +283,7 @@ def source_of(
     class_name: str | None = None,
     at: int | None = None,
     size: int | None = None,
+    split: str = "all",
     listener: Listener,
 ) -> Source:
     """The samples of a run's checkpoint, or those in a file or a folder."""
@@ -204,7 +294,7 @@ def source_of(
     if weights or truncation is not None or class_name or at is not None:
         raise UsageError(str(what), "is no run: weights, truncation, class and checkpoint are a run's", "RUN_FOLDER")
     dataset = open_data(str(what), size, progress=listener.preparing)
-    return Source(Stored(dataset, "all"), Told(), None)
+    return Source(Stored(dataset, split), Told(), None)
 
 
 def opened_run(path: str | Path, at: int | None = None) -> Run:

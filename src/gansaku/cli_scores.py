@@ -8,7 +8,7 @@ from typing import Annotated
 
 from gansaku.cli_values import Flag, Json, Positional, Text, Use, listed, seconds
 from gansaku.errors import UsageError
-from gansaku.terminal import Terminal, print_json, scores_table
+from gansaku.terminal import Terminal, metrics_listing, print_json, scores_table, weights_listing
 
 
 def evaluate(
@@ -29,6 +29,7 @@ def evaluate(
     class_: Annotated[Text, Flag(name="class", metavar="NAME")] = None,
     at: Annotated[int | None, Flag(metavar="SEEN", help_behavior_hint="")] = None,
     size: Annotated[int | None, Flag(metavar="SIDE", help_behavior_hint="")] = None,
+    samples_split: Annotated[str, Flag(metavar="train|test|all")] = "all",
     per_class: Annotated[bool, Flag(help_behavior_hint="")] = False,
     bias_curve: Annotated[bool, Flag(help_behavior_hint="")] = False,
     budget: Annotated[Text, Flag(metavar="TIME")] = None,
@@ -60,6 +61,7 @@ def evaluate(
         class_: Samples of one class only.
         at: The checkpoint after so many samples; the newest if not given.
         size: Resize pictures to squares of this side.
+        samples_split: The part of samples in a file that is scored.
         per_class: A score for each class alone.
         bias_curve: Also where the score would be with endless samples, from the curve over their number.
         budget: Pick n so that it is done in this time: 60s, 5m.
@@ -86,9 +88,9 @@ def evaluate(
         return
     found = api_scores.evaluate(
         what, against, names, n, real, extractor=extractor, resize=resize, precision=precision, split=split, seed=seed,
-        weights=weights, truncation=truncation, class_name=class_, at=at, size=size, per_class=per_class,
-        bias_curve=bias_curve, budget=None if left is None else left - (time.monotonic() - started), device=device, use=use,
-        listener=Terminal(),
+        weights=weights, truncation=truncation, class_name=class_, at=at, size=size, samples_split=samples_split,
+        per_class=per_class, bias_curve=bias_curve, budget=None if left is None else left - (time.monotonic() - started),
+        device=device, use=use, listener=Terminal(),
     )  # fmt: skip
     if neighbours:
         drawn = api_scores.neighbours(what[0], neighbours, against, at=at, size=size, seed=seed, listener=Terminal())
@@ -118,7 +120,7 @@ def scores(
     from gansaku import api_scores
 
     if names or not what:
-        print_json(api_scores.metric_names()) if as_json else print(api_scores.metrics_text())
+        print_json(api_scores.metric_names()) if as_json else print(metrics_listing(api_scores.metric_names()))
         return
     found = api_scores.scores(what)
     if as_json:
@@ -169,7 +171,7 @@ def weights(
     from gansaku import api_scores
 
     if verb is None:
-        print_json(api_scores.weights()) if as_json else print(api_scores.weights_text())
+        print_json(api_scores.weights()) if as_json else print(weights_listing(api_scores.weights()))
     elif verb == "get" and name is not None:
         print(api_scores.get_weights(name, Terminal()))
     else:

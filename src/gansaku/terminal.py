@@ -10,11 +10,10 @@ from typing import TYPE_CHECKING, Any
 
 from gansaku.errors import printable
 from gansaku.listener import Listener, duration
+from gansaku.metrics.passport import Score, protocol
 
 if TYPE_CHECKING:
     from rich.progress import Progress, TaskID
-
-    from gansaku.metrics.passport import Score
 
 
 def tick_text(numbers: Mapping[str, float]) -> str:
@@ -64,7 +63,8 @@ def plain(value: Any) -> str:
 def scores_table(found: Sequence[Score], differences: Sequence[tuple[Score, Score, float]] = ()) -> str:
     """Scores in columns under what was scored; what is the same for all of them is said once, below."""
     width = max([16, *(len(score.name) for score in found)])
-    lines, told = [], ""
+    lines: list[str] = []
+    told = ""
     for score in found:
         if score.passport.generated != told:
             told = score.passport.generated
@@ -74,20 +74,30 @@ def scores_table(found: Sequence[Score], differences: Sequence[tuple[Score, Scor
         lines.append(f"  {score.name:{width}} {value}{interval}")
     for a, b, change in differences:
         lines.append(f"{b.name} of {printable(b.passport.generated)}: {change:+.4g} against {printable(a.passport.generated)}")
-    protocols = {protocol(score): None for score in found}
+    protocols = {printable(how_made(score)): None for score in found}
     warned = {f"{score.name}: {warning}": None for score in found for warning in score.warnings}
     return "\n".join([*lines, "", *protocols, *warned]).rstrip()
 
 
-def protocol(score: Score) -> str:
-    """How the number came about, in a line."""
-    p = score.passport
-    parts = [f"{p.n_generated:,} generated samples ({p.weights}{f', truncated at {p.truncation:g}' if p.truncation else ''})"]
-    if p.n_real:
-        parts.append(f"{p.n_real:,} real ones of {printable(p.real)} ({p.split})")
-    if p.extractor:
-        parts.append(f"{p.extractor} {p.sha256[:8]}, resize {p.resize}, {p.precision}")
-    return f"{score.name}: " + "; ".join(parts) + (f"; {p.interval}" if p.interval else "")
+def how_made(score: Score) -> str:
+    return f"{score.name}: {protocol(score)}" + (f"; {score.passport.interval}" if score.passport.interval else "")
+
+
+def metrics_listing(found: Sequence[Mapping[str, str]]) -> str:
+    """Metrics, a line each: the name for `--metrics`, what it takes, which way is better, and what it is."""
+    better = {"lower": "↓", "higher": "↑", "neither": " "}
+    return "\n".join(
+        f"{one['name']:18} {better[one['better']]} {one['takes']:20} {one['title']}: {one['summary']}" for one in found
+    )
+
+
+def weights_listing(found: Sequence[Mapping[str, Any]]) -> str:
+    """Extractors: what they take, and where their weights are or how they come."""
+    lines = []
+    for one in found:
+        there = one["path"] or one["get"] if one["here"] else f"not here; {one['get']}"
+        lines += [f"{one['name']:20} {', '.join(one['takes'])}; resize {', '.join(one['resizes'])}", f"{'':20} {there}"]
+    return "\n".join(lines)
 
 
 def listing(found: list[dict[str, Any]]) -> str:
@@ -118,6 +128,9 @@ class Terminal(Listener):
     def sampling(self, done: int, total: int) -> None:
         if total > MANY:
             self._count("made", done, total)
+
+    def downloading(self, done: int, total: int) -> None:
+        self._count("downloaded", done, total)
 
     def scoring(self, what: str, done: int, total: int) -> None:
         """`generated 512 of 10,000 looked at, 5 min 3 s left`; what took no time is not worth a word."""

@@ -1,10 +1,11 @@
 """Features in the cache: an extraction that was stopped goes on, and whatever they depend on makes other ones."""
 
+import os
 
 import pytest
 import torch
 
-from gansaku.evaluation.features import BLOCK, Key, extracted, key
+from gansaku.evaluation.features import BLOCK, Key, extracted, key, prune
 from gansaku.evaluation.samples import Stored
 
 from .stand_ins import Noise, Pooled, dataset
@@ -97,3 +98,18 @@ def test_extractors_of_other_weights_do_not_share_features(tmp_path):
     assert other.looked == 10
 
 
+def test_the_cache_forgets_what_was_made_longest_ago_and_keeps_what_is_in_use(tmp_path):
+    places = []
+    for seed in range(4):
+        extracted(Noise(seed), 10, Pooled(), tmp_path)
+        places.append(key(Noise(seed), Pooled()).folder(tmp_path))
+        for block in places[-1].iterdir():
+            os.utime(block, (seed, seed))
+    size = sum(block.stat().st_size for block in places[0].iterdir())
+    prune(tmp_path, keep=[places[0]], most=2 * size)
+    assert [place.exists() for place in places] == [True, False, False, True]
+
+
+def test_a_cache_that_is_not_there_needs_no_pruning(tmp_path):
+    prune(tmp_path / "nowhere")
+    assert not (tmp_path / "nowhere").exists()

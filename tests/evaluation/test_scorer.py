@@ -30,12 +30,20 @@ def test_the_score_is_the_metric_of_both_sides():
 
 def test_the_passport_tells_everything_that_was_done():
     told = Told("ema", 0.8, "cat", seed=7, seen=1000)
-    (score,) = scorer((MeanDistance(3.0),), n_real=150, split="test", device="cpu").score(Noise(2), told)
+    (score,) = scorer((MeanDistance(3.0),), n_real=150, device="cpu").score(Noise(2), told)
     p = score.passport
-    assert (p.n_generated, p.n_real, p.split, p.metric) == (200, 150, "test", "mean_distance")
+    assert (p.n_generated, p.n_real, p.metric) == (200, 150, "mean_distance")
     assert (p.extractor, p.sha256, p.resize, p.precision) == ("pooled", "0" * 64, "none", "fp32")
     assert (p.weights, p.truncation, p.label, p.seed, p.seen) == ("ema", 0.8, "cat", 7, 1000)
     assert (p.settings, p.quantization, p.real, p.generated) == ({"scale": 3.0}, "uint8", "noise", "noise")
+
+
+def test_the_passport_says_which_part_of_the_data_it_was(tmp_path):
+    data = dataset(tmp_path)
+    parts = [Stored(data), Stored(data, "test"), Stored(data, "train", 0, 20), Stored(data, "train", 20)]
+    found = [scorer(real=part, n=12).score(Noise(2))[0].passport for part in parts]
+    assert [passport.split for passport in found] == ["train", "test", "train[0:20]", "train[20:]"]
+    assert len({passport.digest for passport in found}) == 4
 
 
 def test_never_a_bare_title():

@@ -82,7 +82,9 @@ def test_no_two_counts_are_written_alike(n):
     assert int(text[:-1]) * 1000 == n if text.endswith("k") else int(text) == n
 
 
-@pytest.mark.parametrize(("n", "word"), [(100, "mostly bias"), (2047, "mostly bias"), (2048, "biased upwards"), (9999, "biased")])
+@pytest.mark.parametrize(
+    ("n", "word"), [(100, "mostly bias"), (2047, "mostly bias"), (2048, "biased upwards"), (9999, "biased")]
+)
 def test_few_samples_are_warned_of(n, word):
     (warning,) = warnings(dataclasses.replace(PASSPORT, n_generated=n), biased=True)
     assert word in warning

@@ -82,7 +82,7 @@ def test_every_score_in_the_log_has_its_passport(data, patient):
     found = log.scores(train(data).folder.log)
     for seen, score in found:
         assert (score.name, score.passport.seen) == ("FD-random-2d@16", seen)
-        assert (score.passport.n_real, score.passport.extractor, score.passport.weights) == (16, "random-2d", "raw")
+        assert (score.passport.n_real, score.passport.extractor, score.passport.weights) == (16, "random-2d", "ema")
     assert [seen for seen, _ in found] == sorted({seen for seen, _ in found})
 
 
@@ -139,7 +139,7 @@ def test_a_state_that_is_not_finite_is_not_scored_but_stops(data, patient, monke
 def test_what_cannot_be_scored_is_refused_before_the_training_begins(data, tmp_path):
     with pytest.raises(UsageError, match="'fud' is no metric"):
         train(data, scoring=Scoring(("fud",)))
-    with pytest.raises(UsageError, match="'inceptoin' is no extractor"):
+    with pytest.raises(UsageError, match="'inceptoin' is neither an extractor nor a file"):
         train(data, scoring=Scoring(extractor="inceptoin"))
     assert not (tmp_path / "run").exists()
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from contextlib import suppress
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -22,6 +22,7 @@ from gansaku.extractors.contract import Extracted, Extractor
 
 BLOCK = 512  # samples in one file of the cache
 STEP = 64  # samples between two words about the progress
+MOST = 8 << 30  # bytes of features in the cache
 VERSION = 1  # to be raised when the same key would give other features
 
 Progress = Callable[[int, int], None]
@@ -99,3 +100,18 @@ def content(block: Extracted) -> dict[str, Tensor]:
 def joined(parts: list[Extracted]) -> Extracted:
     logits = [part.logits for part in parts if part.logits is not None]
     return Extracted(torch.cat([part.features for part in parts]), torch.cat(logits) if logits else None)
+
+
+def prune(cache: Path, keep: Collection[Path] = (), most: int = MOST) -> None:
+    """Remove the features that were made longest ago until no more than `most` bytes are left; `keep` stay anyway."""
+    found = []
+    for folder in (cache / "features").glob("*"):
+        with suppress(OSError):  # another process removes too
+            stats = [block.stat() for block in folder.iterdir()]
+            found.append((max((one.st_mtime for one in stats), default=0.0), sum(one.st_size for one in stats), folder))
+    total = sum(size for _, size, _ in found)
+    for _, size, folder in sorted(found):
+        if total > most and folder not in keep:
+            with suppress(DiskError, OSError):
+                files.remove(folder)
+            total -= size

@@ -56,6 +56,12 @@ class Stored(Samples):
         return self.dataset.name
 
     @property
+    def part(self) -> str:
+        """Which samples of the data: `train`, or `train[4500:9000]` of the shuffled split."""
+        whole = (self.first, self.last) == (0, None)
+        return self.split if whole else f"{self.split}[{self.first}:{'' if self.last is None else self.last}]"
+
+    @property
     def identity(self) -> dict[str, Any]:  # type: ignore[override]
         part = {} if (self.first, self.last) == (0, None) else {"first": self.first, "last": self.last}
         return {"data": self.dataset.fingerprint, "split": self.split, **part}

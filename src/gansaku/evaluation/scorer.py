@@ -11,10 +11,11 @@ import torch
 
 from gansaku import __version__
 from gansaku.errors import UsageError
-from gansaku.evaluation.features import extracted
+from gansaku.evaluation.features import extracted, key, prune
 from gansaku.evaluation.samples import Samples
 from gansaku.extractors.contract import Extractor
 from gansaku.metrics.contract import Metric, Need, Output, Side
+from gansaku.metrics.frechet import curve, extrapolated
 from gansaku.metrics.passport import Passport, Score, named, warnings
 from gansaku.metrics.resampling import jackknife
 from gansaku.parts import encode
@@ -48,7 +49,6 @@ class Scorer:
     extractor: Extractor | None = None
     n: int = 10_000
     n_real: int | None = None
-    split: str = "train"
     intervals: bool = True
     cache: Path | None = None
     progress: Callable[[str, int, int], None] = lambda what, done, total: None
@@ -95,6 +95,12 @@ class Scorer:
         labels = samples.labels(0, n) if samples.classes else None
         return Side(n, features, logits, content, labels)
 
+    def tidy(self, *used: Samples) -> None:
+        """Keep the cache within its bounds; what was used now stays."""
+        if self.cache is not None and self.extractor is not None:
+            kept = [key(samples, self.extractor, self.device).folder(self.cache) for samples in (self.real, *used)]
+            prune(self.cache, kept)
+
     def reference(self, metric: Metric) -> Any:
         """What the metric makes of the real side alone, made once."""
         if id(metric) not in self._references:
@@ -118,7 +124,7 @@ class Scorer:
         intervals: Mapping[str, tuple[float, float]] = {}
         a_sample = bool(real.n) and (self.real.count is None or real.n < self.real.count)
         if self.intervals and side.n >= 2 * GROUPS and real.n not in range(1, 2 * GROUPS):
-            intervals = jackknife(metric, real, side, GROUPS, resample_real=a_sample)
+            intervals = jackknife(metric, real, side, GROUPS, resample_real=a_sample, reference=reference)
         how = "95 %, over generated and real samples" if a_sample else "95 %, over generated samples"
         return [
             self.stamped(metric, name, value, intervals.get(name), how, real, side, generated, told or Told())
@@ -131,13 +137,15 @@ class Scorer:
     ) -> Score:  # fmt: skip
         """The number with its name and its passport."""
         output = metric.gives[name]
+        if interval is not None:
+            interval = (max(output.least, interval[0]), min(output.most, interval[1]))
         uses = self.extractor if {"features", "logits"} & set(metric.needs) else None
         passport = Passport(
             metric=name,
             n_generated=side.n,
             n_real=real.n if metric.reads_real else 0,
             data=str(self.real.identity.get("data", "")) if metric.reads_real else "",
-            split=self.split if metric.reads_real else "",
+            split=getattr(self.real, "part", "") if metric.reads_real else "",
             extractor=uses.identity.name if uses else "",
             sha256=uses.identity.sha256 if uses else "",
             resize=uses.resize if uses else "",
@@ -152,10 +160,31 @@ class Scorer:
             **{field: getattr(told, field) for field in ("weights", "truncation", "label", "seed", "seen")},
         )
         title = named(titled(output, uses) + (f" {told.label}" if told.label else ""), side.n)
-        warned = warnings(passport, output.other != "")
+        warned = warnings(passport, metric.biased, uses.features if uses else 0)
         if generated.shape != self.real.shape:
             warned += (f"samples of {generated.shape} against {self.real.shape}: resized, which changes the number",)
         return Score(title, value, interval, output.better, passport, warned)
+
+    def bias_curve(self, generated: Samples, told: Told | None = None) -> list[Score]:
+        """Where each biased number would be with endless generated samples, by its curve over their number.
+
+        The real samples stay as many as they are.
+        """
+        n, real = self.n if generated.count is None else min(self.n, generated.count), self.real_side()
+        side, scores = self.side(generated, n, self.needs, "generated"), []
+        for metric in self.metrics:
+            for name, output in metric.gives.items():
+                if output.other and output.better == "lower" and metric.biased:
+                    line = extrapolated(*curve(metric, name, real, side))
+                    reach = 1.96 * line.error
+                    how = f"95 %, of the line through subsets of {n // 4:,} to {n:,} samples"
+                    score = self.stamped(
+                        metric, name, line.value, (line.value - reach, line.value + reach), how, real, side, generated,
+                        told or Told(),
+                    )  # fmt: skip
+                    passport = replace(score.passport, metric=f"{name}@∞")
+                    scores.append(replace(score, name=f"{titled(output, self.extractor)}@∞", passport=passport, warnings=()))
+        return scores
 
     def by_class(self, generated: Samples, told: Told | None = None) -> list[Score]:
         """The numbers of each class alone, generated against real samples of that class."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from contextlib import AbstractContextManager
 from typing import ClassVar, Literal, NamedTuple
 
 import torch
@@ -26,14 +27,16 @@ class Identity(NamedTuple):
 
 
 class Extractor(ABC):
-    """A fixed network on one device.
+    """A fixed network on one device. One with a `name` is found by it, and made as `cls(resize, precision, device, weights)`.
 
     `resizes` are the ways that it can bring pictures to its size, the default first; "none" where it takes any size.
     """
 
-    name: ClassVar[str]  # as `--extractor` takes it
+    name: ClassVar[str] = ""  # as `--extractor` takes it
     dimensions: ClassVar[tuple[int, ...]] = (2,)  # 2 takes pictures, 3 voxels
     resizes: ClassVar[tuple[str, ...]] = ("none",)
+    precisions: ClassVar[tuple[Precision, ...]] = ("fp32",)
+    has_weights: ClassVar[bool] = True  # in a file, not made from a seed
 
     resize: str
     precision: Precision
@@ -47,8 +50,15 @@ class Extractor(ABC):
 
 
 def three_channels(pictures: Tensor) -> Tensor:
-    """(n, C, H, W) -> (n, 3, H, W): grey becomes three times the same, what is over three is left out."""
-    return pictures.expand(-1, 3, -1, -1) if pictures.shape[1] == 1 else pictures[:, :3]
+    """(n, C, H, W) -> (n, 3, H, W): grey becomes three times the same; a channel beside grey or colour is left out."""
+    return pictures[:, :3] if pictures.shape[1] >= 3 else pictures[:, :1].expand(-1, 3, -1, -1)
+
+
+def exact() -> AbstractContextManager[None]:
+    """Within it convolutions on CUDA are fp32 where fp32 was asked (their default there is TF32), always by the same method."""
+    cudnn = torch.backends.cudnn
+    made: AbstractContextManager[None] = cudnn.flags(enabled=cudnn.enabled, deterministic=True, allow_tf32=False)
+    return made
 
 
 def dtype(precision: Precision) -> torch.dtype:

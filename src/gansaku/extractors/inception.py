@@ -7,7 +7,6 @@ and a 1×1 convolution commute, so the few outputs are pooled and not the many i
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Mapping, Sequence
 
 import torch
@@ -15,11 +14,11 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from gansaku.errors import DataError, UsageError
-from gansaku.extractors.contract import Extracted, Extractor, Identity, Precision, dtype, three_channels
+from gansaku.extractors.contract import Extracted, Extractor, Identity, Precision, dtype, exact, three_channels
 from gansaku.extractors.resize import RESIZES, prepared
-from gansaku.extractors.weights import located, published, read_tensors
+from gansaku.extractors.weights import digest, located, normalized, published, read_tensors
 
-SIDE, FEATURES, CLASSES = 299, 2048, 1008
+SIDE, FEATURES = 299, 2048
 EPSILON = 1e-3
 AT_ONCE = 16  # pictures in one pass: more does not fit the caches
 SHA256 = "b1058a1ab44751fa7e901e2c7072efa9ca169e3610e5530c1134a9d9c3f6cd0b"  # of the folded weights' values
@@ -196,6 +195,7 @@ class Inception2015(Extractor):
 
     name = "inception-2015"
     resizes = RESIZES
+    precisions = ("fp32", "bf16")
 
     def __init__(self, resize: str, precision: Precision, device: torch.device, weights: str | None = None):
         path = located(self.name, weights)
@@ -205,18 +205,17 @@ class Inception2015(Extractor):
                 str(path), f"has another SHA-256 than every published {self.name}, so what it measures is no FID", "WEIGHTS"
             )
         self.identity = Identity(self.name, SHA256)
-        self.resize, self.precision, self.features, self.classes = resize, precision, FEATURES, CLASSES if head else 0
+        self.resize, self.precision, self.features, self.classes = resize, precision, FEATURES, 0 if head is None else len(head)
         self._device = device
         self._net = Inception(folded).to(device, dtype(precision)).eval()
         self._net.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-        self._head = head and tuple(part.to(device) for part in head)
+        self._head = None if head is None else head.to(device)
 
     @torch.no_grad()
     def __call__(self, samples: Tensor) -> Extracted:
-        features = torch.cat([self._features(part) for part in torch.split(samples, AT_ONCE)])
-        logits = None
-        if self._head:
-            logits = F.linear(features, self._head[0], self._head[1]).cpu()
+        with exact():
+            features = torch.cat([self._features(part) for part in torch.split(samples, AT_ONCE)])
+        logits = None if self._head is None else F.linear(features, self._head).cpu()
         return Extracted(features.cpu(), logits)
 
     def _features(self, pictures: Tensor) -> Tensor:
@@ -228,10 +227,11 @@ class Inception2015(Extractor):
 Weights = Mapping[str, Tensor]
 
 
-def fold(tensors: Weights, where: str) -> tuple[dict[str, tuple[Tensor, Tensor]], tuple[Tensor, Tensor] | None]:
-    """Any published file's tensors -> weight and bias of each convolution, and those of the head if it has one.
+def fold(tensors: Weights, where: str) -> tuple[dict[str, tuple[Tensor, Tensor]], Tensor | None]:
+    """Any published file's tensors -> weight and bias of each convolution, and the head's weight if it has one.
 
-    Raises DataError for a file that is not this network.
+    The head's bias is left out, as the Inception Score is computed everywhere (Salimans et al. 2016's code multiplies the
+    pooled features by the weight alone). Raises DataError for a file that is not this network.
     """
     names = convolutions()
     script = next((name.removesuffix("conv.weight") for name in tensors if name.endswith("layers.conv.weight")), None)
@@ -240,29 +240,14 @@ def fold(tensors: Weights, where: str) -> tuple[dict[str, tuple[Tensor, Tensor]]
         for ours, theirs in names.items():
             if script is None:
                 weight, norm = tensors[f"{ours}.conv.weight"], f"{ours}.bn."
-                mean, var, beta = (tensors[norm + part] for part in ("running_mean", "running_var", "bias"))
-                gamma = tensors[norm + "weight"].double()
+                mean, var, beta, gamma = (tensors[norm + part] for part in ("running_mean", "running_var", "bias", "weight"))
             else:
                 place = f"{script}{theirs}."
                 weight, mean, var, beta = (tensors[place + part] for part in ("weight", "mean", "var", "beta"))
-                gamma = torch.ones(len(weight), dtype=torch.float64)
-            scale = gamma / (var.double() + EPSILON).sqrt()
-            bias = beta.double() - mean.double() * scale
-            folded[ours] = (weight.double().mul(scale.view(-1, 1, 1, 1)).float(), bias.float())
+                gamma = torch.ones(len(weight))
+            folded[ours] = normalized(weight, gamma, beta, mean, var, EPSILON)
     except KeyError as error:
         raise DataError(where, f"is no 2015 Inception: it has no tensor {error.args[0]}", "WEIGHTS") from None
     place = "fc." if script is None else script.removesuffix("layers.") + "output."
-    if f"{place}weight" not in tensors:
-        return folded, None
-    weight = tensors[f"{place}weight"].float()
-    return folded, (weight, tensors.get(f"{place}bias", torch.zeros(len(weight))).float())
-
-
-def digest(folded: Mapping[str, tuple[Tensor, Tensor]]) -> str:
-    """SHA-256 of the weights' values in the order of the network, the same for every file that holds them."""
-    made = hashlib.sha256()
-    for name, parts in folded.items():
-        made.update(name.encode())
-        for part in parts:
-            made.update(part.contiguous().numpy().tobytes())
-    return made.hexdigest()
+    head = tensors.get(f"{place}weight")
+    return folded, None if head is None else head.float()

@@ -19,10 +19,10 @@ from torch import Tensor
 RESIZES = ("pytorch-fid", "tf1", "clean")
 
 
-def resized(pictures: Tensor, side: int, way: str) -> Tensor:
-    """(n, C, H, W) uint8 or float, 0..255 -> (n, C, side, side) fp32, still 0..255."""
-    height, width = pictures.shape[-2:]
-    rows, columns = (matrix(size, side, way).to(pictures.device) for size in (height, width))
+def resized(pictures: Tensor, size: tuple[int, int], way: str) -> Tensor:
+    """(n, C, H, W) uint8 or float, 0..255 -> (n, C, *size) fp32, still 0..255."""
+    pairs = zip(pictures.shape[-2:], size, strict=True)
+    rows, columns = (matrix(there, wanted, way).to(pictures.device) for there, wanted in pairs)
     values = pictures.float()
     made = rows @ (values @ columns.T)
     return made.clamp(0, 255) if way == "clean" else made
@@ -30,7 +30,7 @@ def resized(pictures: Tensor, side: int, way: str) -> Tensor:
 
 def prepared(pictures: Tensor, side: int, way: str) -> Tensor:
     """(n, C, H, W) uint8 -> (n, C, side, side) fp32 in the range that the named program gives its network."""
-    made = resized(pictures, side, way)
+    made = resized(pictures, (side, side), way)
     return made.mul(2 / 255).sub(1) if way == "pytorch-fid" else made.sub(128).div(128)
 
 

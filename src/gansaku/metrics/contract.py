@@ -5,6 +5,7 @@ Shapes: n samples, F features, K classes of an extractor's head, C channels, S s
 
 from __future__ import annotations
 
+import math
 from abc import ABC, abstractmethod
 from dataclasses import dataclass, replace
 from typing import Any, ClassVar, Literal, NamedTuple
@@ -46,6 +47,8 @@ class Output(NamedTuple):
     title: str  # "FID"
     better: Better
     other: str = ""  # "FD": another extractor's name is added; "" if no extractor is asked
+    least: float = -math.inf  # what it cannot be below, or above: no interval goes further
+    most: float = math.inf
 
 
 class Metric(ABC):
@@ -60,6 +63,7 @@ class Metric(ABC):
     dimensions: ClassVar[tuple[int, ...]] = (2, 3)  # 2 for pictures, 3 for voxels
     least: ClassVar[int] = 2  # samples on each side that it needs
     resamples: ClassVar[bool] = True  # whether its interval comes from leaving out groups of samples
+    biased: ClassVar[bool] = False  # whether its expectation depends on the number of samples
 
     @abstractmethod
     def values(self, real: Side, generated: Side, reference: Any = None) -> dict[str, float]:

@@ -92,6 +92,17 @@ def from_plain(content: Mapping[str, Any]) -> Score:
         raise UsageError("scores", f"are not as `gansaku evaluate --json` writes them: {error!r}", "SCORES") from None
 
 
+def protocol(score: Score) -> str:
+    """How the number came about, in a line: 1,000 generated samples (ema); 1,000 real ones of avatars (train); …"""
+    p = score.passport
+    parts = [f"{p.n_generated:,} generated samples ({p.weights}{f', truncated at {p.truncation:g}' if p.truncation else ''})"]
+    if p.n_real:
+        parts.append(f"{p.n_real:,} real ones of {p.real} ({p.split})")
+    if p.extractor:
+        parts.append(f"{p.extractor} {p.sha256[:8]}, resize {p.resize}, {p.precision}")
+    return "; ".join(parts)
+
+
 def counted(n: int) -> str:
     """10000 -> 10k, 2048 -> 2048: how a number of samples is written in a score's name."""
     return f"{n // 1000}k" if n % 1000 == 0 and n else str(n)
@@ -126,11 +137,16 @@ def difference(a: Score, b: Score, force: bool = False) -> float:
     return b.value - a.value
 
 
-def warnings(passport: Passport, biased: bool) -> tuple[str, ...]:
-    """What a reader of the number must know; `biased` for metrics whose bias falls with the samples."""
+def warnings(passport: Passport, biased: bool, features: int = FEW) -> tuple[str, ...]:
+    """What a reader of the number must know; `biased` for metrics whose bias falls with the samples.
+
+    Fewer samples than features make singular covariances.
+    """
     few = min(n for n in (passport.n_generated, passport.n_real or passport.n_generated))
     if not biased or few >= SOME:
         return ()
-    if few < FEW:
-        return (f"{few:,} samples are fewer than {FEW:,}: mostly bias, compare only with scores of the same counts",)
+    if few < min(FEW, features):
+        return (
+            f"{few:,} samples are fewer than {min(FEW, features):,}: mostly bias, compare only with scores of the same counts",
+        )
     return (f"{few:,} samples are fewer than {SOME:,}: biased upwards, compare only with scores of the same counts",)

@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import Any, ClassVar
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
-from torch.nn.functional import conv2d, pad
+from torch.nn.functional import pad
 
 from gansaku import keys
 from gansaku.errors import UsageError
 from gansaku.metrics.contract import Metric, Need, Output, Side
+from gansaku.metrics.resampling import left, squared_error
 from gansaku.parts import part, require
 
 Floats = NDArray[np.float32]
@@ -22,6 +24,7 @@ PATCH = 7  # pixels on a side
 SMALLEST = 16  # a level is halved while both of its sides stay this long
 LAYOUTS = 1021  # sets of patch positions to choose from
 BLOCK = 256  # pictures at once
+GROUPS, FEW = 10, 16  # parts of the generated set that are left out in turn for the standard error, and directions for it
 AT_ONCE = 2**23  # projections that are sorted at once
 
 
@@ -34,6 +37,7 @@ class SlicedWasserstein(Metric):
     vectors are drawn `repeats` times. Where one side has more pictures, its first ones are taken. A picture's patches are
     chosen by its content, not by its place: the order changes nothing, and a set has distance 0 to itself; Karras et al.
     place them anew at each look. Memory: n · descriptors · 49 C values of 4 bytes for each side, 0.75 GB for 10,000 RGB.
+    The standard error is a jackknife over 10 groups of generated pictures in 16 directions: a little too large.
 
     Karras et al. 2018, arXiv:1710.10196, sec. 5.
     """
@@ -46,6 +50,8 @@ class SlicedWasserstein(Metric):
     gives: ClassVar[dict[str, Output]] = {"swd": Output("SWD", "lower")}
     needs: ClassVar[tuple[Need, ...]] = ("samples",)
     dimensions: ClassVar[tuple[int, ...]] = (2,)
+    resamples: ClassVar[bool] = False
+    biased: ClassVar[bool] = True
 
     def __post_init__(self) -> None:
         for name in ("descriptors", "directions", "repeats"):
@@ -54,6 +60,12 @@ class SlicedWasserstein(Metric):
     def values(self, real: Side, generated: Side, reference: Any = None) -> dict[str, float]:
         levels = self.levels(real.known("samples"), generated.known("samples"))
         return {"swd": sum(levels.values()) / len(levels)}
+
+    def error(self, real: Side, generated: Side) -> dict[str, float]:
+        rough = replace(self, directions=min(self.directions, FEW), repeats=1)
+        parts = left(generated.n, min(GROUPS, generated.n), keys.generator("sliced wasserstein", self.seed, "groups"))
+        variances = squared_error([rough.values(real, generated.rows(kept)) for kept in parts])
+        return {name: variance**0.5 for name, variance in variances.items()}
 
     def levels(self, real: Tensor, generated: Tensor) -> dict[tuple[int, int], float]:
         """The distance at each level by its height and width, the full size first. (n, C, H, W) uint8 each."""
@@ -70,7 +82,7 @@ class SlicedWasserstein(Metric):
         directions /= torch.linalg.vector_norm(directions, dim=1, keepdim=True)
         means = [
             np.abs(sorted_projections(a, some) - sorted_projections(b, some)).mean(1, dtype=np.float64)
-            for some in directions.split(max(1, AT_ONCE // len(a)))
+            for some in torch.split(directions, max(1, AT_ONCE // len(a)))
         ]
         return 1e3 * float(np.concatenate(means).mean())
 
@@ -78,7 +90,7 @@ class SlicedWasserstein(Metric):
         """(n · descriptors, C · 49): the patches of one level."""
         random = keys.generator("sliced wasserstein", self.seed, "places", level)
         places = torch.rand(2, LAYOUTS, self.descriptors, generator=random)
-        return torch.cat([patches(pyramid(block)[level], layout(block), places) for block in pictures.split(BLOCK)])
+        return torch.cat([patches(pyramid(block)[level], layout(block), places) for block in torch.split(pictures, BLOCK)])
 
 
 def sizes(height: int, width: int) -> list[tuple[int, int]]:
@@ -103,9 +115,13 @@ def pyramid(pictures: Tensor) -> list[Tensor]:
 
 def blurred(x: Tensor) -> Tensor:
     """Filtered with (1 4 6 4 1) / 16 along both axes, mirrored at the borders."""
-    kernel = torch.tensor([1.0, 4.0, 6.0, 4.0, 1.0], dtype=x.dtype) / 16
-    flat = pad(x.flatten(0, 1).unsqueeze(1), (2, 2, 2, 2), "reflect")
-    return conv2d(conv2d(flat, kernel.view(1, 1, 5, 1)), kernel.view(1, 1, 1, 5)).view(x.shape)
+    for axis, margin in ((2, (0, 0, 2, 2)), (3, (2, 2, 0, 0))):
+        padded = pad(x, margin, "reflect")
+        total = torch.zeros_like(x)
+        for i, share in enumerate((1, 4, 6, 4, 1)):
+            total.add_(padded.narrow(axis, i, x.shape[axis]), alpha=share / 16)
+        x = total
+    return x
 
 
 def layout(pictures: Tensor) -> Tensor:

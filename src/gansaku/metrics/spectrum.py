@@ -50,7 +50,7 @@ def power(samples: Tensor) -> Tensor:
     height, width = samples.shape[2:]
     window = torch.hann_window(height).view(-1, 1) * torch.hann_window(width)
     total = torch.zeros(height, width, dtype=torch.float64)
-    for block in samples.split(BLOCK):
+    for block in torch.split(samples, BLOCK):
         x = block.flatten(0, 1).float()
         spectrum = torch.fft.fft2((x - x.mean((1, 2), keepdim=True)) * window)
         total += spectrum.abs().square().sum(0, dtype=torch.float64)

@@ -6,7 +6,7 @@ from typing import Any, ClassVar
 
 import torch
 from torch import Tensor
-from torch.nn.functional import avg_pool2d, conv2d
+from torch.nn.functional import avg_pool2d
 
 from gansaku import keys
 from gansaku.metrics.contract import Metric, Need, Output, Side
@@ -15,7 +15,7 @@ from gansaku.parts import part, require
 WEIGHTS = (0.0448, 0.2856, 0.3001, 0.2363, 0.1333)  # of the scales, the finest first
 WINDOW, SIGMA = 11, 1.5
 K1, K2 = 0.01, 0.03
-BLOCK = 128  # pairs at once
+AT_ONCE = 2**20  # values of pictures that are compared at once
 
 
 @part
@@ -29,7 +29,7 @@ class MSSSIM(Metric):
     Odena et al. 2017, arXiv:1610.09585, sec. 4.2 (within a class); Karras et al. 2018, arXiv:1710.10196 (over all).
     """
 
-    pairs: int = 2000
+    pairs: int = 5000
     seed: int = 0
 
     gives: ClassVar[dict[str, Output]] = {"ms_ssim": Output("MS-SSIM", "neither")}
@@ -56,7 +56,7 @@ class MSSSIM(Metric):
         return {"ms_ssim": float(2 * means.std() / len(means) ** 0.5)}
 
 
-def pair_mean(samples: Tensor, pairs: int = 2000, seed: int = 0) -> float:
+def pair_mean(samples: Tensor, pairs: int = 5000, seed: int = 0) -> float:
     """The mean MS-SSIM of random pairs of (n, C, H, W) uint8, n of 2 or more."""
     return float(similarities(samples, drawn(len(samples), pairs, seed)).mean())
 
@@ -73,7 +73,8 @@ def drawn(n: int, pairs: int, seed: int) -> Tensor:
 
 def similarities(samples: Tensor, which: Tensor) -> Tensor:
     """(2, pairs) numbers of pictures -> (pairs,) fp64."""
-    return torch.cat([ms_ssim(samples[a], samples[b]).double() for a, b in zip(*which.split(BLOCK, 1), strict=True)])
+    some = max(1, AT_ONCE // samples[0].numel())
+    return torch.cat([ms_ssim(*samples[block]).double() for block in torch.split(which, some, 1)])
 
 
 def ms_ssim(a: Tensor, b: Tensor) -> Tensor:
@@ -104,7 +105,7 @@ def scales(height: int, width: int) -> int:
 
 
 def comparisons(x: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:
-    """Luminance, and contrast with structure, at each place where the window fits (Wang et al. 2004, eq. 6 and 13)."""
+    """Luminance, and contrast with structure, at each place where the window fits."""
     c1, c2 = (K1 * 255) ** 2, (K2 * 255) ** 2
     mean_x, mean_y, xx, yy, xy = (smoothed(z) for z in (x, y, x * x, y * y, x * y))
     variance_x, variance_y, covariance = xx - mean_x * mean_x, yy - mean_y * mean_y, xy - mean_x * mean_y
@@ -113,11 +114,13 @@ def comparisons(x: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:
 
 
 def smoothed(x: Tensor) -> Tensor:
-    """(n, C, H, W) -> (n, C, H - 10, W - 10): means under the Gaussian window."""
-    flat = x.flatten(0, 1).unsqueeze(1)
+    """(n, C, H, W) -> (n, C, H - 10, W - 10): means under the Gaussian window; sums of slices, as conv2d is ten times slower."""
     for axis in (2, 3):
-        size = min(WINDOW, flat.shape[axis])
-        places = torch.arange(size, dtype=x.dtype) - (size - 1) / 2
-        window = torch.exp(-places.square() / (2 * SIGMA**2))
-        flat = conv2d(flat, (window / window.sum()).view(1, 1, *((size, 1) if axis == 2 else (1, size))))
-    return flat.squeeze(1).unflatten(0, x.shape[:2])
+        size = min(WINDOW, x.shape[axis])
+        window = torch.exp(-(torch.arange(size, dtype=torch.float64) - (size - 1) / 2).square() / (2 * SIGMA**2))
+        left = x.shape[axis] - size + 1
+        total = torch.zeros_like(x.narrow(axis, 0, left))
+        for i, share in enumerate((window / window.sum()).tolist()):
+            total.add_(x.narrow(axis, i, left), alpha=share)
+        x = total
+    return x

@@ -61,7 +61,7 @@ def live(scoring: Scoring, recipe: Recipe, real: Samples, where: torch.device) -
     chosen = own + named or metrics.find(["fid"])
     scorer = Scorer(chosen, real, extractor, scoring.n, intervals=False, cache=cache_folder(), device=where.type)
     every_so_many = scoring.every or max(recipe.batch, recipe.length // 20)
-    return Live(scorer, recipe, every(every_so_many), scoring.share, real.classes)
+    return Live(scorer, recipe, every(every_so_many), scoring.share, real.classes if recipe.classes else ())
 
 
 class Live:
@@ -77,7 +77,7 @@ class Live:
         clock: Callable[[], float] = time.monotonic,
     ):
         self._scorer, self._recipe, self._moments, self._share, self._clock = scorer, recipe, moments, share, clock
-        self._classes = classes if recipe.classes else ()
+        self._classes = classes
         self._began, self._spent = clock(), 0.0
         self._pending, self._last = False, -1
         self.cost: float | None = None  # seconds of one score; None until it was tried

@@ -99,6 +99,8 @@ def read(folder: Folder) -> Reading:
     about = tried(ABOUT, folder.read_about, nothing)
     recipe = tried(RECIPE, folder.read_recipe, nothing)
     curves, starts, events = tried(LOG, lambda: logged(folder.log), empty)
+    none: list[tuple[int, Score]] = []
+    scores = tried(LOG, lambda: log.scores(folder.log), none)
     return Reading(
         name=path.name,
         about=hidden(table(about)),
@@ -108,7 +110,7 @@ def read(folder: Folder) -> Reading:
         starts=starts,
         events=[event._replace(kind=hidden(event.kind), sentence=hidden(event.sentence)) for event in events],
         checkpoints=checkpoints(folder),
-        scores=[(seen, hidden_score(score, hidden)) for seen, score in tried(LOG, lambda: log.scores(folder.log), [])],
+        scores=[(seen, hidden_score(score, hidden)) for seen, score in scores],
         sheets=sorted((p for p in folder.sheets.glob("*.png") if p.stem.isdecimal()), key=sheet_seen),
         problems=[hidden(problem) for problem in problems],
     )

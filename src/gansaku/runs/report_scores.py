@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from gansaku.metrics.passport import PROTOCOL, Score
+from gansaku.metrics.passport import PROTOCOL, Score, protocol
 from gansaku.render.curves import Series
 from gansaku.runs.report_charts import Chart
 from gansaku.runs.report_words import e
@@ -29,7 +29,7 @@ def score_charts(scores: Sequence[Scored]) -> list[Chart]:
     for (name, _), found in by_protocol(scores).items():
         if len(found) > 1:
             score, points = found[-1][1], [(seen, one.value) for seen, one in found]
-            note = f"{score.passport.weights} weights, {protocol(score)}; {BETTER[score.better]}."
+            note = f"{protocol(score)}; {BETTER[score.better]}."
             charts.append(Chart(name, [Series(name, "", points)], note=note))
     return charts
 
@@ -66,15 +66,6 @@ def best_of(found: Sequence[Scored]) -> Scored:
 def told(score: Score) -> str:
     interval = f" <small>[{score.interval[0]:.4g}, {score.interval[1]:.4g}]</small>" if score.interval else ""
     return f"{score.value:.4g}{interval}"
-
-
-def protocol(score: Score) -> str:
-    """1,000 generated against 1,000 real ones of avatars (train), by random-2d."""
-    p = score.passport
-    parts = [f"{p.n_generated:,} generated"]
-    if p.n_real:
-        parts.append(f"against {p.n_real:,} real ones of {p.real} ({p.split})")
-    return " ".join(parts) + (f", by {p.extractor}, resize {p.resize}, {p.precision}" if p.extractor else "")
 
 
 def passport(score: Score) -> str:
