@@ -111,13 +111,13 @@ def values(scorer: Scorer, real: Side, side: Side) -> dict[str, float]:
     return found
 
 
-def damage(data: str, size: int | None, n: int) -> list[dict[str, Any]]:
+def damage(data: str, size: int | None, n: int, precision: str) -> list[dict[str, Any]]:
     """Scores of n pictures, whole and damaged, against n others; of those that miss classes or modes, as many others."""
     dataset = open_data(data, size)
     real, pool = Stored(dataset, "train", 0, n), Stored(dataset, "train", n, 5 * n)
     same = Stored(dataset, "train", n, 2 * n)
     rows = []
-    for extractor in (registry.find("inception-2015"), registry.find("random-2d")):
+    for extractor in (registry.find("inception-2015", precision=precision), registry.find("random-2d")):
         names = FEATURES + (PICTURES if extractor.identity.name == "random-2d" else ())
         scorer = Scorer(metrics.find(names), real, extractor, n, intervals=False, cache=cache_folder())
 
@@ -149,7 +149,7 @@ def damage(data: str, size: int | None, n: int) -> list[dict[str, Any]]:
     return rows
 
 
-def checkpoints(runs: list[str], n: int) -> list[dict[str, Any]]:
+def checkpoints(runs: list[str], n: int, most: int) -> list[dict[str, Any]]:
     """FID and the cheap scores of every checkpoint, and the rank correlations between them."""
     rows = []
     for path in runs:
@@ -165,8 +165,8 @@ def checkpoints(runs: list[str], n: int) -> list[dict[str, Any]]:
             )
         }  # fmt: skip
         found: list[dict[str, Any]] = []
-        for checkpoint in manifest.found(run.folder.checkpoints):
-            seen = manifest.seen(checkpoint)
+        kept = [manifest.seen(path) for path in manifest.found(run.folder.checkpoints)]
+        for seen in sorted({kept[round(i)] for i in np.linspace(0, len(kept) - 1, most)}):
             samples, told_of = generated(Run(run.folder, run.recipe, seen))
             line: dict[str, Any] = {"run": run.path.name, "seen": seen, "n": n}
             for name, scorer in scorers.items():
@@ -183,11 +183,11 @@ def checkpoints(runs: list[str], n: int) -> list[dict[str, Any]]:
     return rows
 
 
-def counts(data: str, size: int | None, n: int) -> list[dict[str, Any]]:
+def counts(data: str, size: int | None, n: int, precision: str) -> list[dict[str, Any]]:
     """Mean and standard deviation of a score between disjoint halves of the data, by the number of samples."""
     dataset = open_data(data, size)
     rows = []
-    for extractor in (registry.find("inception-2015"), registry.find("random-2d")):
+    for extractor in (registry.find("inception-2015", precision=precision), registry.find("random-2d")):
         source = Stored(dataset, "train")
         total = min(n, source.count)
         features = extracted(source, total, extractor, cache_folder()).features
@@ -215,13 +215,16 @@ def main() -> None:
     parser.add_argument("where", nargs="+")
     parser.add_argument("--size", type=int)
     parser.add_argument("-n", type=int, default=500)
+    parser.add_argument("--most", type=int, default=12, help="checkpoints of a run")
+    parser.add_argument("--precision", default="fp32", help="of the Inception's features of damaged pictures")
     parser.add_argument("--out", type=Path)
     asked = parser.parse_args()
     started = time.time()
     if asked.what == "checkpoints":
-        rows = checkpoints(asked.where, asked.n)
+        rows = checkpoints(asked.where, asked.n, asked.most)
     else:
-        rows = {"damage": damage, "counts": counts}[asked.what](asked.where[0], asked.size, asked.n)
+        measure = damage if asked.what == "damage" else counts
+        rows = measure(asked.where[0], asked.size, asked.n, asked.precision)
     if asked.out:
         asked.out.write_text(json.dumps(rows, indent=1) + "\n")
     print(f"{time.time() - started:.0f} s, {time.strftime('%Y-%m-%d')}, {torch.get_num_threads()} threads")

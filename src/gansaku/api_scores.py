@@ -104,8 +104,7 @@ def evaluate(
         made = scorer.by_class(source.samples, source.told) if per_class else scorer.score(source.samples, source.told)
         if bias_curve:
             made += scorer.bias_curve(source.samples, source.told)
-        wanted = {name for name in names if isinstance(name, str)}
-        made = [score for score in made if not wanted or score.metric in wanted or score.metric not in metrics.known()]
+        made = [score for score in made if asked_for(score.metric.removesuffix("@∞"), names)]
         if source.run is not None:
             scoring.noted(source.run, made)
         scores += made
@@ -266,6 +265,11 @@ def weights() -> list[dict[str, Any]]:
 def get_weights(name: str, listener: Listener | None = None) -> Path:
     """Download an extractor's weights into the cache, where they are checked by their SHA-256."""
     return download(name, (listener or Listener()).downloading)
+
+
+def asked_for(metric: str, names: Sequence[str | Metric]) -> bool:
+    """Whether a number was asked for by its name, or by its metric; a metric may give others beside it."""
+    return not names or any(metric == name if isinstance(name, str) else metric in name.gives for name in names)
 
 
 def chosen_metrics(names: Sequence[str | Metric]) -> tuple[Metric, ...]:

@@ -93,7 +93,7 @@ def evaluate(
         device=device, use=use, listener=Terminal(),
     )  # fmt: skip
     if neighbours:
-        drawn = api_scores.neighbours(what[0], neighbours, against, at=at, size=size, seed=seed, listener=Terminal())
+        drawn = api_scores.neighbours(what[0], neighbours, against, n or 1000, at=at, size=size, seed=seed, listener=Terminal())
         Terminal().say(str(drawn))
     if as_json:
         print_json({"scores": [score.plain() for score in found]})

@@ -74,13 +74,18 @@ def scores_table(found: Sequence[Score], differences: Sequence[tuple[Score, Scor
         lines.append(f"  {score.name:{width}} {value}{interval}")
     for a, b, change in differences:
         lines.append(f"{b.name} of {printable(b.passport.generated)}: {change:+.4g} against {printable(a.passport.generated)}")
-    protocols = {printable(how_made(score)): None for score in found}
+    protocols: dict[str, list[str]] = {}
+    for score in found:
+        protocols.setdefault(printable(how_made(score)), []).append(score.name)
+    alone = len(protocols) == 1
+    how = [text if alone else f"{', '.join(dict.fromkeys(names))}: {text}" for text, names in protocols.items()]
     warned = {f"{score.name}: {warning}": None for score in found for warning in score.warnings}
-    return "\n".join([*lines, "", *protocols, *warned]).rstrip()
+    return "\n".join([*lines, "", *how, *warned]).rstrip()
 
 
 def how_made(score: Score) -> str:
-    return f"{score.name}: {protocol(score)}" + (f"; {score.passport.interval}" if score.passport.interval else "")
+    """The protocol, and where the interval comes from."""
+    return protocol(score) + (f"; intervals {score.passport.interval}" if score.passport.interval else "")
 
 
 def metrics_listing(found: Sequence[Mapping[str, str]]) -> str:
@@ -117,7 +122,7 @@ class Terminal(Listener):
         self._bar: Progress | None = None
         self._task: TaskID | None = None
         self._said = 0.0
-        self._scored = ("", 0, 0.0)  # what is looked at, how many of it at first, and since when
+        self._scored = ("", 0, 0.0, 0)  # what is looked at, how many of it at first, since when, and how many now
 
     def say(self, sentence: str) -> None:
         print(sentence, file=sys.stderr, flush=True)
@@ -135,10 +140,11 @@ class Terminal(Listener):
     def scoring(self, what: str, done: int, total: int) -> None:
         """`generated 512 of 10,000 looked at, 5 min 3 s left`; what took no time is not worth a word."""
         now = time.monotonic()
-        if self._scored[0] != what or done < self._scored[1]:
-            self._scored = (what, done, now)
-        _, first, since = self._scored
-        if now - since > 2 and (done == total or now - self._said > 2):
+        if self._scored[0] != what or done <= self._scored[3]:
+            self._scored = (what, done, now, done)
+        _, first, since, _ = self._scored
+        self._scored = (what, first, since, done)
+        if now - since > 2 and now - self._said > (0.5 if sys.stderr.isatty() else 10):
             self._said = now
             left = (total - done) * (now - since) / max(1, done - first)
             rest = f", {duration(left)} left" if done < total else ""

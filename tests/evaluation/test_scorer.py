@@ -16,8 +16,10 @@ from gansaku.parts import part
 
 from .stand_ins import Brightness, MeanDistance, Noise, Pooled, dataset
 
+USUAL = (MeanDistance(),)
 
-def scorer(metrics=(MeanDistance(),), **changes):
+
+def scorer(metrics=USUAL, **changes):
     given = {"real": Noise(1), "extractor": Pooled(), "n": 200, "intervals": False, **changes}
     return Scorer(metrics, **given)
 

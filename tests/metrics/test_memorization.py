@@ -172,11 +172,11 @@ class TestReplayed:
         assert Replayed().reference(Side(120, samples=torch.cat([real, real[:20].flip(-1)]))) == pytest.approx(100 * 40 / 120)
 
     @pytest.mark.parametrize(
-        "picture", [torch.full((1, 3, 32, 32), 37, dtype=torch.uint8), avatars()[0][:1]], ids=["grey", "one"]
+        "pictures", [torch.full((1, 3, 32, 32), 37, dtype=torch.uint8), avatars()[0][:5]], ids=["grey", "five"]
     )
-    def test_data_that_are_all_alike_flag_nobody(self, picture):
-        real = picture.repeat(20, 1, 1, 1)
-        values = Replayed().values(Side(20, samples=real), Side(9, samples=real[:9]))
+    def test_data_of_a_few_pictures_again_and_again_flag_nobody(self, pictures):
+        real = pictures.repeat(20, 1, 1, 1)
+        values = Replayed().values(Side(len(real), samples=real), Side(9, samples=real[:9]))
         assert values == {"replayed": 100.0, "replayed_real": 100.0}
         assert not flagged(100.0, 100.0, 9, 20)
 

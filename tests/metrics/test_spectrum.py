@@ -92,7 +92,18 @@ def test_the_period_is_told_apart():
     one, other = textures(), textures(seed=1)
     for period in (2, 4, 8):
         found = excess(peaks(power(one)), peaks(power(grid(other, period, 16))))
-        assert max(found, key=found.get) == period
+        assert found.pop(period) > 3
+        assert max(found.values()) < 0.3
+
+
+@pytest.mark.parametrize("axis", [2, 3])
+def test_upright_and_level_edges_are_no_grid(axis):
+    """Bars at random places are a ridge in the spectrum that crosses many of the frequencies."""
+    one, other = textures(height=64, width=64), textures(height=64, width=64, seed=1)
+    shape = [len(one), 1, 64, 64]
+    shape[axis] = 1
+    bars = 60 * torch.randn(shape, generator=torch.Generator().manual_seed(0))
+    assert strength(one, (other + bars).round().clamp(0, 255).to(torch.uint8)) < 0.4
 
 
 def test_transposed_convolutions_show_before_training_and_resizing_ones_do_not():

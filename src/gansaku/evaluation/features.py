@@ -16,7 +16,7 @@ from safetensors import SafetensorError
 from torch import Tensor
 
 from gansaku import files
-from gansaku.errors import DiskError
+from gansaku.errors import DataError, DiskError
 from gansaku.evaluation.samples import Samples
 from gansaku.extractors.contract import Extracted, Extractor
 
@@ -69,6 +69,9 @@ def extracted(
                 pieces.append(extractor(samples.block(first, last)))
                 progress(last, n)
             block = joined(pieces)
+            if not block.features.isfinite().all():
+                sentence = f"has features that are not finite among samples {start} to {stop - 1}, by {extractor.identity.name}"
+                raise DataError(samples.name, sentence, "FEATURES")
             if folder and path:
                 with suppress(DiskError):  # a cache that cannot be written costs time, not the score
                     files.make_folder(folder)

@@ -21,7 +21,7 @@ from gansaku.data.store import Dataset
 from gansaku.errors import UsageError
 from gansaku.evaluation.samples import Samples, Stored
 from gansaku.evaluation.scorer import Scorer, Told
-from gansaku.metrics.passport import Score, unlike
+from gansaku.metrics.passport import Score, protocol, unlike
 
 LEAST = 4  # checkpoints: with three, each order has one chance in six
 ALL = 8  # checkpoints whose every order is looked at, 40,320 of them; of more, SOME random orders
@@ -135,7 +135,8 @@ class Ranking:
 
     def __str__(self) -> str:
         """A table, what follows from it, and the conclusion."""
-        return "\n".join([*table(self.rows), "", *said(self), self.conclusion])
+        judges = [f"{which}: {protocol(score)}" for which, score in zip(("public", "private"), self.rows[0][1:3], strict=True)]
+        return "\n".join([*table(self.rows), "", *judges, *said(self), self.conclusion])
 
 
 def ranked(judges: tuple[Scorer, Scorer], checkpoints: Iterable[tuple[int, Samples, Told]]) -> Ranking:

@@ -66,6 +66,8 @@ class Scorer:
     @property
     def real_count(self) -> int:
         """How many real samples are used."""
+        if self.n_real is None and self.real.count is not None and any(metric.wants_all for metric in self.metrics):
+            return self.real.count
         wanted = self.n if self.n_real is None else self.n_real
         return wanted if self.real.count is None else min(wanted, self.real.count)
 
@@ -125,11 +127,14 @@ class Scorer:
         a_sample = bool(real.n) and (self.real.count is None or real.n < self.real.count)
         if self.intervals and side.n >= 2 * GROUPS and real.n not in range(1, 2 * GROUPS):
             intervals = jackknife(metric, real, side, GROUPS, resample_real=a_sample, reference=reference)
-        how = "95 %, over generated and real samples" if a_sample else "95 %, over generated samples"
-        return [
+        both = a_sample or type(metric).error is not Metric.error  # a metric's own error knows both sides
+        how = "95 %, over generated and real samples" if both else "95 %, over generated samples"
+        remarks = metric.remarks(values, real, side)
+        found = [
             self.stamped(metric, name, value, intervals.get(name), how, real, side, generated, told or Told())
             for name, value in values.items()
         ]
+        return [replace(score, warnings=score.warnings + remarks) for score in found]
 
     def stamped(
         self, metric: Metric, name: str, value: float, interval: tuple[float, float] | None, how: str,

@@ -7,7 +7,7 @@ What its pictures look like is said in a TOML file beside it, `net.onnx.toml` fo
     order = "rgb"           # or "bgr"
     mean = 127.5            # of values 0..255, or one for each channel in that order
     std = 127.5
-    output = 0              # number or name; the first if not said
+    output = 0              # number or name, of ONNX also of a value inside (which takes the package onnx)
     resize = "clean"        # or "pytorch-fid", "tf1"
 
 Maps (n, F, h, w) are averaged over their space; anything else is flattened to (n, F).
@@ -20,6 +20,7 @@ import json
 import tomllib
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, fields, replace
+from importlib import import_module
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, Literal
@@ -56,6 +57,7 @@ class Network:
 
     run: Callable[[Tensor], Any]  # (n, …) fp32 in its layout -> tensors, in order or by name
     shape: tuple[int | None, ...] = (None, None, None, None)
+    inner: bool = False  # whether what it gives lies inside it: ONNX's own maps are (n, F, h, w), whatever comes in
 
 
 class Foreign(Extractor):
@@ -73,9 +75,10 @@ class Foreign(Extractor):
         reserved: Sequence[str] = (),
     ):
         self.precision, self._where, self._device = precision, str(path), device
-        self._network = opened(path, device)
+        told = settings_of(path)
+        self._network = opened(path, device, told.get("output", 0))
         known = defaults(self._network.shape)
-        self._settings = settings = settings_of(path, known)
+        self._settings = settings = replace(known, **told)
         if resize is not None and (resize == "none") != (settings.size is None):
             sentence = (
                 f"takes {settings.size} alone" if settings.size else f"takes any size; `size` in {path.name}.toml says one"
@@ -105,7 +108,8 @@ class Foreign(Extractor):
         except Exception as error:  # whatever the other program raises
             raise DataError(self._where, f"cannot look at {tuple(x.shape)}: {said(error)}", "EXTRACTOR") from error
         output = picked(outputs, self._settings.output, self._where)
-        return rows(output, len(x), self._settings.layout, self._where)[:n].clone()
+        layout = "nchw" if self._network.inner else self._settings.layout
+        return rows(output, len(x), layout, self._where)[:n].clone()
 
     def _prepared(self, pictures: Tensor) -> Tensor:
         settings, shape = self._settings, self._network.shape
@@ -137,7 +141,8 @@ def picked(outputs: Any, which: str | int, where: str) -> Any:
     if isinstance(which, str) and which in named:
         return named[which]
     there = f"the outputs {', '.join(named)}" if named else f"{len(listed)} outputs without names"
-    raise DataError(where, f"has {there}; `output = {which!r}` is none of them", "EXTRACTOR")
+    inner = "; a value inside takes the package onnx" if where.endswith(".onnx") and find_spec("onnx") is None else ""
+    raise DataError(where, f"has {there}; `output = {which!r}` is none of them{inner}", "EXTRACTOR")
 
 
 def rows(output: Tensor, n: int, layout: str, where: str) -> Tensor:
@@ -167,11 +172,11 @@ def defaults(shape: Sequence[int | None]) -> Settings:
     return Settings(size=(height, width) if height and width else None, layout="nhwc" if nhwc else "nchw")
 
 
-def settings_of(path: Path, known: Settings) -> Settings:
-    """The settings with what the TOML file beside the network says. Raises DataError for what it may not say."""
+def settings_of(path: Path) -> dict[str, Any]:
+    """What the TOML file beside the network says, as `Settings` holds it. Raises DataError for what it may not say."""
     beside = path.with_name(path.name + ".toml")
     if not beside.is_file():
-        return known
+        return {}
     try:
         content = tomllib.loads(beside.read_text(encoding="utf-8"))
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
@@ -181,7 +186,7 @@ def settings_of(path: Path, known: Settings) -> Settings:
         if name not in allowed:
             raise DataError(str(beside), f"has no setting {name!r}{nearest(name, allowed)}", "SETTING")
         content[name] = checked(name, value, str(beside))
-    return replace(known, **content)
+    return content
 
 
 def checked(name: str, value: Any, where: str) -> Any:
@@ -203,9 +208,9 @@ def checked(name: str, value: Any, where: str) -> Any:
     return value
 
 
-def opened(path: Path, device: torch.device) -> Network:
+def opened(path: Path, device: torch.device, output: str | int) -> Network:
     """The network in the file. Raises DataError for a file that holds none that takes pictures."""
-    return onnx(path, device) if path.suffix.lower() == ".onnx" else script(path, device)
+    return onnx(path, device, output) if path.suffix.lower() == ".onnx" else script(path, device)
 
 
 def script(path: Path, device: torch.device) -> Network:
@@ -216,7 +221,7 @@ def script(path: Path, device: torch.device) -> Network:
     return Network(net)
 
 
-def onnx(path: Path, device: torch.device) -> Network:
+def onnx(path: Path, device: torch.device, output: str | int) -> Network:
     if find_spec("onnxruntime") is None:
         raise UsageError(str(path), "needs onnxruntime: `pip install 'gansaku[onnx]'`", "EXTRACTOR")
     import onnxruntime as runtime
@@ -226,10 +231,10 @@ def onnx(path: Path, device: torch.device) -> Network:
     options.log_severity_level = 3  # what is wrong is raised
     there = set(runtime.get_available_providers())
     wanted = ["CUDAExecutionProvider"] if device.type == "cuda" else []
+    source = with_output(path, output)
+    providers = [name for name in (*wanted, "CPUExecutionProvider") if name in there]
     try:
-        session = runtime.InferenceSession(
-            str(path), options, providers=[name for name in (*wanted, "CPUExecutionProvider") if name in there]
-        )
+        session = runtime.InferenceSession(source, options, providers=providers)
     except Exception as error:
         raise DataError(str(path), f"is no ONNX that can be run: {said(error)}", "EXTRACTOR") from error
     inputs = session.get_inputs()
@@ -249,4 +254,21 @@ def onnx(path: Path, device: torch.device) -> Network:
         made = session.run(names, {inputs[0].name: values.numpy()})
         return {name: torch.from_numpy(value) for name, value in zip(names, made, strict=True)}
 
-    return Network(run, shape)
+    return Network(run, shape, inner=isinstance(source, bytes))
+
+
+def with_output(path: Path, output: str | int) -> str | bytes:
+    """The file, or its content with an inner value of that name as one more output."""
+    if isinstance(output, int) or find_spec("onnx") is None:
+        return str(path)
+    library = import_module("onnx")
+    try:
+        model = library.load(str(path))
+    except Exception:  # onnxruntime says what is wrong with it
+        return str(path)
+    inner = {name for node in model.graph.node for name in node.output} - {one.name for one in model.graph.output}
+    if output not in inner:
+        return str(path)
+    model.graph.output.append(library.ValueInfoProto(name=output))
+    content: bytes = model.SerializeToString()
+    return content

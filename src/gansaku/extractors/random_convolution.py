@@ -7,7 +7,7 @@ sample itself are added, so that colour and layout count.
     filters   orthonormal and of zero mean; those of the first stage are whitened (Z = C^(-1/2), C the correlation of
               neighbouring values: 0.95 for each step of distance, 0.9 between colours), without which smooth structure
               hides noise, blur and compression
-    contrast  √(ε² + the filters' mean square over a window of 5)
+    contrast  √(ε² + the filters' mean square over a window of 5, or the largest odd one that fits)
 
 Whitening, contrast and pooling are as in Coates, Ng & Lee 2011 ("An analysis of single-layer networks in unsupervised
 feature learning"). Of the variants that were tried on corrupted CIFAR-10 this one ranks most as the 2015 Inception does;
@@ -116,7 +116,8 @@ def around(x: Tensor) -> Tensor:
     """(n, 1, *S) -> the mean of each value's window, of what lies inside: one axis after another, which is the same."""
     dims = x.ndim - 2
     for axis in range(dims):
-        window = [WINDOW if axis == other else 1 for other in range(dims)]
+        side = x.shape[2 + axis]
+        window = [min(WINDOW, side - 1 + side % 2) if axis == other else 1 for other in range(dims)]
         x = AVERAGE[dims](x, window, 1, [side // 2 for side in window], count_include_pad=False)
     return x
 

@@ -63,6 +63,7 @@ class Metric(ABC):
     dimensions: ClassVar[tuple[int, ...]] = (2, 3)  # 2 for pictures, 3 for voxels
     least: ClassVar[int] = 2  # samples on each side that it needs
     resamples: ClassVar[bool] = True  # whether its interval comes from leaving out groups of samples
+    wants_all: ClassVar[bool] = False  # of the real samples, unless somebody says how many: what may have been copied
     biased: ClassVar[bool] = False  # whether its expectation depends on the number of samples
 
     @abstractmethod
@@ -72,6 +73,10 @@ class Metric(ABC):
     def reference(self, real: Side) -> Any:
         """What depends on the real side alone and is dear, to be made once for many generated sides."""
         return None
+
+    def remarks(self, values: dict[str, float], real: Side, generated: Side) -> tuple[str, ...]:
+        """What a reader of these numbers must know, a phrase each: a warning of their score."""
+        return ()
 
     def error(self, real: Side, generated: Side) -> dict[str, float]:
         """Standard errors that the metric knows by itself, by name."""

@@ -35,7 +35,7 @@ class Moments:
     """Count, mean and centred sum of squares Σ (x - mean)(x - mean)ᵀ of n features, in fp64.
 
     Moments of parts merge into those of the whole in any order, without the cancellation of Σ x xᵀ - n mean meanᵀ
-    (Chan, Golub & LeVeque 1983, eq. 2.1).
+    (Chan, Golub & LeVeque 1983).
     """
 
     n: int
@@ -131,7 +131,7 @@ def nuclear_norm(matrix: Tensor) -> Tensor:
 class FrechetDistance(Metric):
     """The Fréchet distance of features: FID with the 2015 Inception's (Heusel et al. 2017, arXiv:1706.08500)."""
 
-    gives: ClassVar[dict[str, Output]] = {"fid": Output("FID", "lower", "FD")}
+    gives: ClassVar[dict[str, Output]] = {"fid": Output("FID", "lower", "FD", least=0)}
     biased = True
 
     def values(self, real: Side, generated: Side, reference: Any = None) -> dict[str, float]:
@@ -150,7 +150,7 @@ class Extrapolated(NamedTuple):
 
 
 def extrapolated(sizes: list[int], values: list[float]) -> Extrapolated:
-    """The intercept of values = value + slope / n, by least squares: FID∞ (Chong & Forsyth 2020, arXiv:1911.07023, sec. 4).
+    """The intercept of values = value + slope / n, by least squares: FID∞ (Chong & Forsyth 2020, arXiv:1911.07023).
 
     Raises UsageError for fewer than three sizes that differ.
     """

@@ -23,7 +23,7 @@ class InceptionScore(Metric):
 
     splits: int = 10
 
-    gives: ClassVar[dict[str, Output]] = {"is": Output("IS", "higher")}
+    gives: ClassVar[dict[str, Output]] = {"is": Output("IS", "higher", least=1)}
     needs: ClassVar[tuple[Need, ...]] = ("logits",)
     reads_real: ClassVar[bool] = False
 

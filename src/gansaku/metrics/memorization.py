@@ -31,12 +31,14 @@ class Memorization(Metric):
     """MiFID = Fréchet distance / d, where the mean 1 - |cos| to the nearest training feature is below `threshold`, else / 1.
 
     `threshold` is 0.1 as in the public ranking of Kaggle's Generative Dog Images on Inception features, and was 0.25 in its
-    private one on NASNet's (Bai et al. 2021, arXiv:2106.03062, sec. 3; `competition_scoring.py`).
+    private one on NASNet's (Bai et al. 2021, arXiv:2106.03062; `competition_scoring.py`).
     """
 
     threshold: float = 0.1
 
-    gives: ClassVar[dict[str, Output]] = {"mifid": Output("MiFID", "lower", "MiFD")}
+    gives: ClassVar[dict[str, Output]] = {"mifid": Output("MiFID", "lower", "MiFD", least=0)}
+    wants_all: ClassVar[bool] = True
+    biased: ClassVar[bool] = True
 
     def __post_init__(self) -> None:
         require(0 <= self.threshold <= 1, "threshold", f"{self.threshold} is not within 0 and 1, as the distances are")
@@ -80,7 +82,7 @@ class Replayed(Metric):
     """The percentage of generated samples that copy a training sample: flipped, moved by 2 pixels or re-encoded as they may be.
 
     A copy is `ratio` times as far from the nearest training sample as from the sixth nearest, or less: what is merely like
-    the data is about as far from both (the idea of Carlini et al. 2023, arXiv:2301.13188, sec. 5.1, eq. 1). Distances are
+    the data is about as far from both (the idea of Carlini et al. 2023, arXiv:2301.13188, sec. 5). Distances are
     between samples reduced to 8 cells on a side, at the best of 2 flips of the last axis and 5 shifts along each. Voxels alike:
     the squared distance of shapes is the volume where they differ.
 
@@ -93,11 +95,12 @@ class Replayed(Metric):
     checked: int = 1000
 
     gives: ClassVar[dict[str, Output]] = {
-        "replayed": Output("Replayed", "lower"),
+        "replayed": Output("Replayed", "lower", least=0, most=100),
         "replayed_real": Output("Replayed by real samples", "neither"),
     }
     needs: ClassVar[tuple[Need, ...]] = ("samples",)
     resamples: ClassVar[bool] = False
+    wants_all: ClassVar[bool] = True
     least: ClassVar[int] = 3
 
     def __post_init__(self) -> None:
@@ -113,8 +116,15 @@ class Replayed(Metric):
     def reference(self, real: Side) -> float:
         """The percentage of real samples, evenly taken from all, that copy another one."""
         samples = real.known("samples")
-        own = torch.arange(0, real.n, max(1, real.n // self.checked))[: self.checked]
+        own = torch.linspace(0, real.n - 1, min(self.checked, real.n)).round().long()
         return 100 * float(self.copies(samples[own], samples, own).double().mean())
+
+    def remarks(self, values: dict[str, float], real: Side, generated: Side) -> tuple[str, ...]:
+        checked = min(self.checked, real.n)
+        if not flagged(values["replayed"], values["replayed_real"], generated.n, checked):
+            return ()
+        own = f"{values['replayed_real']:.3g} % of the training samples copy one another"
+        return (f"the generator repeats its training set: {values['replayed']:.3g} % are copies, and {own}",)
 
     def copies(self, generated: Tensor, real: Tensor, own: Tensor | None = None) -> Tensor:
         """Which of the generated samples are copies of real ones, (n,) bool.

@@ -26,7 +26,7 @@ class OccupancyDivergence(Metric):
     Achlioptas et al. 2018, arXiv:1707.02392.
     """
 
-    gives: ClassVar[dict[str, Output]] = {"jsd": Output("JSD", "lower")}
+    gives: ClassVar[dict[str, Output]] = {"jsd": Output("JSD", "lower", least=0, most=1)}
     needs: ClassVar[tuple[Need, ...]] = ("samples",)
     dimensions: ClassVar[tuple[int, ...]] = (3,)
     biased: ClassVar[bool] = True
@@ -47,7 +47,7 @@ class Pieces(Metric):
     """
 
     gives: ClassVar[dict[str, Output]] = {
-        "pieces": Output("Pieces", "neither"),
+        "pieces": Output("Pieces", "neither", least=0),
         "pieces_real": Output("Pieces (real)", "neither"),
     }
     needs: ClassVar[tuple[Need, ...]] = ("samples",)
@@ -69,7 +69,7 @@ class Symmetry(Metric):
     """
 
     gives: ClassVar[dict[str, Output]] = {
-        "symmetry": Output("Symmetry", "neither"),
+        "symmetry": Output("Symmetry", "neither", least=0, most=1),
         "symmetry_real": Output("Symmetry (real)", "neither"),
     }
     needs: ClassVar[tuple[Need, ...]] = ("samples",)

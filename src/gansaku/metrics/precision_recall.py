@@ -28,17 +28,17 @@ class PrecisionRecall(Metric):
     precision: the share of generated samples in any real ball; recall: of real samples in any generated ball
     (k = `neighbors`; Kynkäänniemi et al. 2019, arXiv:1904.06991, eq. 1, 2). density: real balls around a generated
     sample, / k; coverage: the share of real balls that hold a generated sample (k = `density_neighbors`; Naeem et al. 2020,
-    arXiv:2002.09797, eq. 3, 4). A ball holds its border, so that samples without any spread are found too.
+    arXiv:2002.09797, sec. 3). A ball holds its border, so that samples without any spread are found too.
     """
 
     neighbors: int = 3
     density_neighbors: int = 5
 
     gives: ClassVar[dict[str, Output]] = {
-        "precision": Output("Precision", "higher", "Precision"),
-        "recall": Output("Recall", "higher", "Recall"),
-        "density": Output("Density", "higher", "Density"),
-        "coverage": Output("Coverage", "higher", "Coverage"),
+        "precision": Output("Precision", "higher", "Precision", 0, 1),
+        "recall": Output("Recall", "higher", "Recall", 0, 1),
+        "density": Output("Density", "higher", "Density", 0),
+        "coverage": Output("Coverage", "higher", "Coverage", 0, 1),
     }
 
     def __post_init__(self) -> None:

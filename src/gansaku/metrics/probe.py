@@ -12,7 +12,6 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from scipy.sparse.linalg import LinearOperator, cg
 from torch import Tensor, nn
 from torch.nn.functional import adaptive_max_pool2d, adaptive_max_pool3d
 from torch.nn.modules.conv import _ConvNd, _ConvTransposeNd
@@ -102,16 +101,27 @@ def separator(x: Floats, y: Floats, c: float) -> Floats:
         steep = float(np.linalg.norm(slope))
         if steep <= TOLERANCE * max(1.0, float(np.linalg.norm(w))) + ROUNDING * start:
             break
-        inside = x[short > 0]
-        curvature = LinearOperator(
-            (len(w),) * 2, lambda v, inside=inside: v + 2 * c * (inside.T @ (inside @ v)), dtype=np.float64
-        )
-        step, _ = cg(curvature, -slope, rtol=min(0.1, steep / start), atol=TOLERANCE / 10 + ROUNDING * start / 10)
+        inside, enough = x[short > 0], max(min(0.1, steep / start) * steep, TOLERANCE / 10 + ROUNDING * start / 10)
+        step = solved(inside, 2 * c, -slope, enough)
         before, share = value(w), 1.0
         while value(w + share * step) > before * (1 + ROUNDING) + 1e-4 * share * float(slope @ step) and share > ROUNDING:
             share /= 2
         w = w + share * step
     return w
+
+
+def solved(x: Floats, weight: float, target: Floats, tolerance: float) -> Floats:
+    """The v (F,) with |v + weight · xᵀ x v - target| <= tolerance, by conjugate gradients; x (n, F)."""
+    v, rest, along = np.zeros_like(target), target, target
+    for _ in range(2 * len(target)):
+        square = float(rest @ rest)
+        if square <= tolerance**2:
+            break
+        moved = along + weight * (x.T @ (x @ along))
+        length = square / float(along @ moved)
+        v, rest = v + length * along, rest - length * moved
+        along = rest + float(rest @ rest) / square * along
+    return v
 
 
 def accuracy(train: Tensor, train_labels: Tensor, test: Tensor, test_labels: Tensor, c: float = 1.0) -> float:

@@ -26,7 +26,7 @@ def jackknife(
     """95 % intervals of a metric's numbers by name: value ± t(groups - 1) · SE by the delete-a-group jackknife.
 
     SE² = (G - 1) / G Σ (θ_g - mean θ)² over the numbers θ_g without group g of the generated samples, in random groups
-    (Shao & Tu 1995, sec. 2.3). With `resample_real` the same of the real samples is added, as the sides are independent.
+    (Shao & Tu 1995, ch. 2). With `resample_real` the same of the real samples is added, as the sides are independent.
     The interval is for the expected number *at this count of samples*: bias is not in it. It is assumed that samples are
     independent and that the number is smooth in their distribution; at a threshold (MiFID's) it is too wide or too narrow.
 

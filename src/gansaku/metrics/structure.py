@@ -114,7 +114,7 @@ def comparisons(x: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:
 
 
 def smoothed(x: Tensor) -> Tensor:
-    """(n, C, H, W) -> (n, C, H - 10, W - 10): means under the Gaussian window; sums of slices, as conv2d is ten times slower."""
+    """(n, C, H, W) -> (n, C, H - 10, W - 10): means under the Gaussian window. Sums of slices: conv2d is ten times slower."""
     for axis in (2, 3):
         size = min(WINDOW, x.shape[axis])
         window = torch.exp(-(torch.arange(size, dtype=torch.float64) - (size - 1) / 2).square() / (2 * SIGMA**2))
