@@ -149,6 +149,21 @@ def test_the_nearest_training_samples_are_drawn(place, capsys):
     assert "20 samples of run at 160 against 60 of pictures" in said(capsys).err
 
 
+def test_a_discriminator_is_probed_by_a_linear_classifier_of_what_it_sees(place, capsys):
+    assert main(["probe", str(place / "run"), "--json"]) == 0
+    found = json.loads(said(capsys).out)
+    assert (found["classes"], found["n_train"], found["n_test"]) == (3, 30, 30)
+    assert 0 <= found["accuracy"] <= 1
+    assert found["chance"] == pytest.approx(1 / 3, abs=0.2)
+
+
+def test_data_without_classes_cannot_be_probed(place, capsys):
+    random = np.random.default_rng(0)
+    np.save(place / "plain.npy", random.integers(0, 255, (9, 16, 16, 3), np.uint8))
+    assert main(["probe", str(place / "run"), str(place / "plain.npy")]) == 1
+    assert "has no classes to tell apart" in said(capsys).err
+
+
 def test_every_metric_and_extractor_is_listed(capsys):
     assert main(["scores", "--names", "--json"]) == 0
     names = {one["name"] for one in json.loads(said(capsys).out)}

@@ -17,6 +17,7 @@ from gansaku.evaluation.blind import EACH, Contestant, page
 from gansaku.evaluation.budget import affordable
 from gansaku.evaluation.neighbours import Neighbours
 from gansaku.evaluation.neighbours import found as nearest_of
+from gansaku.evaluation.probing import Probe, probed
 from gansaku.evaluation.ranking import Ranking, halves, ranked
 from gansaku.evaluation.samples import Samples, Stored
 from gansaku.evaluation.scorer import STANDARD, Scorer, Told
@@ -200,6 +201,32 @@ def blind(
     contestants = [Contestant(name, at, tuple(own[digest] for digest in alike), pictures) for at, pictures, own in sides]
     files.write_text(Path(out), page(contestants[0], contestants[1], rounds, seed))
     return Path(out)
+
+
+def probe(
+    run: str | Path | Run,
+    data: str | None = None,
+    *,
+    at: int | None = None,
+    size: int | None = None,
+    use: Iterable[str | Path] = (),
+    listener: Listener | None = None,
+) -> Probe:
+    """How well a linear support vector machine tells classes apart by what the run's discriminator sees (Wu et al. 2016).
+
+    It learns on the data's training samples and is tested on their test samples; the run's own data if none are named.
+    """
+    for file in use:
+        recipes.use(Path(file))
+    loaded = run if isinstance(run, Run) else opened_run(run, at)
+    told = loaded.folder.read_about()["data"]
+    dataset = open_data(data or told["source"], size or told.get("size"), progress=(listener or Listener()).preparing)
+    if list(dataset.shape) != told["shape"]:
+        raise UsageError(
+            dataset.name, f"holds samples of {dataset.shape}, the discriminator takes {tuple(told['shape'])}", "SHAPE"
+        )
+    state = loaded.state()
+    return probed(state.nets["discriminator"], dataset, state.device)
 
 
 def shown(score: Score, told: Told) -> bool:

@@ -15,7 +15,7 @@ from typing import Annotated, Any
 import tyro
 
 from gansaku import __version__
-from gansaku.cli_scores import blind, evaluate, scores, weights
+from gansaku.cli_scores import blind, evaluate, probe, scores, weights
 from gansaku.cli_values import Flag, Json, Positional, Text, Texts, Use, listed, repeated, seconds, setting, share
 from gansaku.errors import GansakuError, UsageError, nearest
 from gansaku.runs.interrupts import listening
@@ -256,7 +256,7 @@ def info(*, as_json: Json = False) -> None:
 
 
 COMMANDS: dict[str, Callable[..., None]] = {
-    "train": train, "sample": sample, "evaluate": evaluate, "scores": scores, "blind": blind, "show": show,
+    "train": train, "sample": sample, "evaluate": evaluate, "scores": scores, "blind": blind, "probe": probe, "show": show,
     "report": report, "pin": pin, "prepare": prepare, "recipes": recipes, "weights": weights, "info": info,
 }  # fmt: skip
 

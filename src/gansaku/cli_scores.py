@@ -8,7 +8,7 @@ from typing import Annotated
 
 from gansaku.cli_values import Flag, Json, Positional, Text, Use, listed, seconds
 from gansaku.errors import UsageError
-from gansaku.terminal import Terminal, metrics_listing, print_json, scores_table, weights_listing
+from gansaku.terminal import Terminal, metrics_listing, print_json, scores_table, table, weights_listing
 
 
 def evaluate(
@@ -152,6 +152,32 @@ def blind(
     from gansaku import api_scores
 
     print(api_scores.blind(run, first, second, Path(out), seed, use))
+
+
+def probe(
+    run: Annotated[str, Positional, Flag(metavar="RUN", help_behavior_hint="")],
+    data: Annotated[str | None, Positional, Flag(metavar="DATA", help_behavior_hint="")] = None,
+    /,
+    *,
+    at: Annotated[int | None, Flag(metavar="SEEN", help_behavior_hint="")] = None,
+    size: Annotated[int | None, Flag(metavar="SIDE", help_behavior_hint="")] = None,
+    use: Use = (),
+    as_json: Json = False,
+) -> None:
+    """Test what a discriminator has learned to see: a linear classifier on its features, as 3D-GAN's paper does.
+
+    Args:
+        run: The run's folder.
+        data: Samples with classes, of the run's size; its own data if not given.
+        at: The checkpoint after so many samples; the newest if not given.
+        size: Resize pictures to squares of this side.
+        use: A Python file of your own with the parts that the run was made with.
+        as_json: One JSON document on standard output.
+    """
+    from gansaku import api_scores
+
+    found = api_scores.probe(run, data, at=at, size=size, use=use, listener=Terminal()).plain()
+    print_json(found) if as_json else print(table(found))
 
 
 def weights(

@@ -127,8 +127,9 @@ class Scorer:
         a_sample = bool(real.n) and (self.real.count is None or real.n < self.real.count)
         if self.intervals and side.n >= 2 * GROUPS and real.n not in range(1, 2 * GROUPS):
             intervals = jackknife(metric, real, side, GROUPS, resample_real=a_sample, reference=reference)
-        both = a_sample or type(metric).error is not Metric.error  # a metric's own error knows both sides
-        how = "95 %, over generated and real samples" if both else "95 %, over generated samples"
+        how = "95 %, over generated and real samples" if a_sample else "95 %, over generated samples"
+        if type(metric).error is not Metric.error:
+            how = "95 %, by the metric's own standard error"
         remarks = metric.remarks(values, real, side)
         found = [
             self.stamped(metric, name, value, intervals.get(name), how, real, side, generated, told or Told())
