@@ -34,7 +34,8 @@ PURE = ["parts", "keys", "contract", "ranks", "losses", "terms", "methods", "lat
         "augment", "metrics", "networks", "recipe", "sampling", "training", "render"]  # fmt: skip
 WITHOUT_TORCH = ["errors", "faults", "files", "parts", "listener", "data.store", "data.sources", "data.pictures",
                  "render.sheet", "render.voxels", "render.curves", "runs.folder", "runs.log", "runs.manifest", "runs.lock",
-                 "runs.interrupts", "metrics.passport", "runs.report", "runs.summary", "terminal", "cli_values", "cli_scores", "cli"]  # fmt: skip
+                 "runs.interrupts", "metrics.passport", "runs.report", "runs.summary", "terminal", "cli_values",
+                 "cli_scores", "cli"]  # fmt: skip
 
 
 def module_name(path):

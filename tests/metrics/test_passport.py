@@ -47,7 +47,7 @@ def test_scores_that_differ_only_in_what_was_scored_are_compared(name):
 
 
 def test_the_refusal_names_both_values():
-    with pytest.raises(UsageError, match="generated samples: 10000 against 5000.*UNLIKE_SCORES"):
+    with pytest.raises(UsageError, match=r"generated samples: 10000 against 5000.*UNLIKE_SCORES"):
         difference(score(), score(n_generated=5000))
 
 

@@ -165,6 +165,10 @@ class Slow(Live):
         self.cost = 4.0
 
 
+class Nobody:
+    """A scorer that is never asked."""
+
+
 class Stated:
     seen = 0
 
@@ -172,7 +176,7 @@ class Stated:
 @pytest.mark.parametrize("share", [0.05, 0.1, 0.5])
 def test_scores_take_no_more_than_their_share_of_the_time(share):
     clock, state = Ticking(), Stated()
-    watch = Slow(None, None, lambda before, after: True, share, clock=clock)
+    watch = Slow(Nobody(), None, lambda before, after: True, share, clock=clock)
     watch.begin()
     watcher = watch.watcher(lambda state, make: make(), lambda: False)
     spent, scored = 0.0, 0
@@ -189,7 +193,7 @@ def test_scores_take_no_more_than_their_share_of_the_time(share):
 
 def test_a_moment_that_came_too_early_is_made_up_for_as_soon_as_there_is_time():
     clock, state = Ticking(), Stated()
-    watch = Slow(None, None, lambda before, after: before < 10 <= after, 0.1, clock=clock)
+    watch = Slow(Nobody(), None, lambda before, after: before < 10 <= after, 0.1, clock=clock)
     watcher, seen = watch.watcher(lambda state, make: make(), lambda: False), []
     for cycle in range(1, 100):
         clock.now += 1
@@ -204,8 +208,30 @@ def test_a_moment_that_came_too_early_is_made_up_for_as_soon_as_there_is_time():
 
 def test_nobody_is_scored_when_the_training_is_to_stop():
     clock, state, made = Ticking(), Stated(), []
-    watch = Slow(None, None, lambda before, after: True, 1.0, clock=clock)
+    watch = Slow(Nobody(), None, lambda before, after: True, 1.0, clock=clock)
     watcher = watch.watcher(lambda state, make: made.append(state), lambda: True)
     clock.now = 100
     watcher.act(state, {})
     assert made == []
+
+
+def test_a_score_in_the_making_is_given_up_when_the_training_is_to_stop(data, patient, monkeypatch):
+    """A signal comes while samples are looked at: nobody waits for the rest, nothing is scored, nothing is said."""
+    from gansaku.runs.interrupts import StopRequest
+
+    said, looked = Said(), []
+    whole = Live.scores
+
+    def interrupted(self, state):
+        monkeypatch.setattr(StopRequest, "__bool__", lambda self: True)
+        looked.append(state.seen)
+        return whole(self, state)
+
+    monkeypatch.setattr(Live, "scores", interrupted)
+    with pytest.raises(BaseException, match="interrupted after"):
+        train(data, scoring=Scoring(n=16, every=64, share=1.0), listener=said)
+    run = gansaku.load("run")
+    assert looked == [64]
+    assert log.scores(run.folder.log) == []
+    assert not any("score" in sentence for sentence in said.sentences)
+    assert manifest.seen(manifest.at(run.folder.checkpoints, None)) >= 64

@@ -11,6 +11,7 @@ from gansaku.evaluation.scorer import Scorer
 
 COUNTS = (64, 100, 128, 200, 256, 300, 400, 500, 600, 750, 1000, 1500, 2000, 3000, 4000, 5000, 7500, 10_000, 15_000, 20_000,
           30_000, 50_000)  # fmt: skip
+LONG = 2.0  # seconds of a block beside which warming up is nothing
 SHARE = 0.8  # of the time left may go into features; the rest is for the arithmetic and its interval
 
 
@@ -30,13 +31,15 @@ def affordable(scorer: Scorer, generated: Samples, seconds: float, clock: Callab
 
 
 def cost(scorer: Scorer, samples: Samples, clock: Callable[[], float]) -> float:
-    """Seconds that one sample takes, from the second of two blocks: the first one warms up."""
+    """Seconds that one sample takes, from the second of two blocks: the first one warms up, unless it takes long already."""
     for _ in range(2):
         started = clock()
         block = samples.block(0, STEP if samples.count is None else min(STEP, samples.count))
         if scorer.extractor is not None:
             scorer.extractor(block)
         taken = clock() - started
+        if taken > LONG:
+            break
     return taken / len(block)
 
 

@@ -64,6 +64,10 @@ def live(scoring: Scoring, recipe: Recipe, real: Samples, where: torch.device) -
     return Live(scorer, recipe, every(every_so_many), scoring.share, real.classes if recipe.classes else ())
 
 
+class Abandoned(Exception):
+    """Somebody wants the training to stop while it is scored."""
+
+
 class Live:
     """Scores a training's generator with a scorer. `share` is the part of the time that it may take."""
 
@@ -88,6 +92,12 @@ class Live:
 
     def watcher(self, report: Scored, asked: Callable[[], bool]) -> Watcher:
         """Scores when a moment has come and there is time for it; not when somebody wants the training to stop."""
+
+        def look(what: str, done: int, total: int) -> None:
+            if asked():
+                raise Abandoned
+
+        self._scorer.progress = look
 
         def act(state: State, signals: Signals) -> None:
             if asked() or state.seen == self._last:

@@ -18,7 +18,7 @@ from gansaku.metrics.passport import Score
 from gansaku.recipe import Recipe
 from gansaku.runs import checkpoint, manifest
 from gansaku.runs.folder import Folder
-from gansaku.runs.live import Live
+from gansaku.runs.live import Abandoned, Live
 from gansaku.runs.log import Log
 from gansaku.runs.report import Report
 from gansaku.runs.scoring import is_best, note_best
@@ -120,7 +120,12 @@ class Recorder:
         Raises Stopped when the state is not sound; what else goes wrong stops no training.
         """
         check_sound(state)
-        self._careful("score", lambda: self._score(state, make()))
+
+        def score() -> None:
+            with suppress(Abandoned):
+                self._score(state, make())
+
+        self._careful("score", score)
 
     def _score(self, state: State, scores: list[Score]) -> None:
         for score in scores:
