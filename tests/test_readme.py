@@ -16,7 +16,7 @@ DOCUMENTS = [ROOT / "README.md", *[ROOT / "docs" / name for name in ("guide.md",
 SHORT = {
     "train": ["--set", "batch=4"],
     "sample": ["-n", "4"],
-    "evaluate": ["-n", "4"],
+    "evaluate": ["-n", "8", "--extractor", "random-2d"],
 }
 
 
