@@ -86,6 +86,12 @@ def test_every_score_in_the_log_has_its_passport(data, patient):
     assert [seen for seen, _ in found] == sorted({seen for seen, _ in found})
 
 
+def test_the_log_says_what_share_of_the_time_the_scores_took(data, patient):
+    shares = [value for _, value in train(data).curve("scores/share_of_time")]
+    assert len(shares) > 5
+    assert all(0 < value < 1 for value in shares)
+
+
 def test_the_live_score_is_the_one_that_evaluate_gives(data, patient):
     run = train(data)
     seen, score = log.scores(run.folder.log)[-1]

@@ -114,6 +114,11 @@ class Live:
 
         return Watcher(self._due, act)
 
+    @property
+    def taken(self) -> float:
+        """The share of the training's time that scores have taken."""
+        return self._spent / max(1e-9, self._clock() - self._began)
+
     def closing(self) -> float:
         """Seconds that a last score would take now; 0 where its share does not allow one."""
         return self.cost if self.cost is not None and self._allows(self.cost) else 0.0

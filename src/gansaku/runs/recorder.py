@@ -138,6 +138,8 @@ class Recorder:
             note_best(path, scores)
         told = ", ".join(f"{score.name} {score.value:.4g}" for score in scores)
         self._listener.say(f"after {state.seen:,} samples: {told}{', the best so far' if best else ''}")
+        if self._live is not None:  # the share before this score, which is not over yet
+            self._logged(partial(Log.write, seen=state.seen, numbers={"scores/share_of_time": self._live.taken}))
 
     def draw(self, seen: int, make: Callable[[], bytes]) -> None:
         """A sheet."""
