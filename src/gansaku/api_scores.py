@@ -14,7 +14,7 @@ from gansaku.data.sources import cache_folder, open_data
 from gansaku.data.store import Dataset
 from gansaku.errors import DataError, UsageError
 from gansaku.evaluation.blind import EACH, Contestant, page
-from gansaku.evaluation.budget import affordable
+from gansaku.evaluation.budget import COUNTS, affordable
 from gansaku.evaluation.neighbours import Neighbours
 from gansaku.evaluation.neighbours import found as nearest_of
 from gansaku.evaluation.probing import Probe, probed
@@ -23,11 +23,11 @@ from gansaku.evaluation.samples import Samples, Stored
 from gansaku.evaluation.scorer import STANDARD, Scorer, Told
 from gansaku.extractors import registry as extractors
 from gansaku.extractors.weights import get as download
-from gansaku.listener import Listener
+from gansaku.listener import Listener, duration
 from gansaku.metrics import registry as metrics
 from gansaku.metrics.contract import Metric
 from gansaku.metrics.memorization import Memorization
-from gansaku.metrics.passport import Score, difference, from_plain
+from gansaku.metrics.passport import Difference, Score, difference, from_plain
 from gansaku.recipes import registry as recipes
 from gansaku.runs import log, manifest, scoring
 from gansaku.runs.folder import Folder, opened
@@ -98,8 +98,11 @@ def evaluate(
     if budget is not None:
         if n is not None:
             raise UsageError("--budget", "picks the number of samples by itself; give it or -n", "BUDGET")
+        if budget <= 0:
+            raise UsageError("--budget", "is over before anything could be looked at; give it a minute", "BUDGET")
         scorer.n = affordable(scorer, sources[0].samples, budget - (time.monotonic() - started))
-        listener.say(f"{scorer.n:,} samples of each side can be scored in the time")
+        few = ", the fewest that are scored: it may take longer" if scorer.n == COUNTS[0] else ""
+        listener.say(f"{scorer.n:,} samples of each side in {duration(budget)}{few}")
     scores = []
     for source in sources:
         made = scorer.by_class(source.samples, source.told) if per_class else scorer.score(source.samples, source.told)
@@ -226,7 +229,8 @@ def probe(
             dataset.name, f"holds samples of {dataset.shape}, the discriminator takes {tuple(told['shape'])}", "SHAPE"
         )
     state = loaded.state()
-    return probed(state.nets["discriminator"], dataset, state.device)
+    listener = listener or Listener()
+    return probed(state.nets["discriminator"], dataset, state.device, listener.scoring)
 
 
 def shown(score: Score, told: Told) -> bool:
@@ -278,7 +282,7 @@ def metric_names() -> list[dict[str, str]]:
             "title": kind.gives[name].title,
             "better": kind.gives[name].better,
             "takes": " and ".join(takes[d] for d in kind.dimensions),
-            "summary": (kind.__doc__ or "").splitlines()[0],
+            "summary": kind.gives[name].means or (kind.__doc__ or "").splitlines()[0],
         }
         for name, kind in sorted(metrics.known().items())
     ]
@@ -355,6 +359,8 @@ def scores(what: Sequence[str | Path]) -> list[Score]:
     for one in map(Path, what):
         if Folder(one).exists:
             last = {(seen, score.name, score.passport.digest): score for seen, score in log.scores(Folder(one).log)}
+            if not last:
+                raise UsageError(str(one), f"has no scores yet; `gansaku evaluate {one}` makes some", "SCORES")
             found += last.values()
         else:
             found += from_file(one)
@@ -371,8 +377,8 @@ def from_file(path: Path) -> list[Score]:
     return [from_plain(score) for score in listed]
 
 
-def differences(all_scores: Sequence[Score], force: bool = False) -> list[tuple[Score, Score, float]]:
-    """(first, other, other - first) for each two scores of one metric: the first one against every other.
+def differences(all_scores: Sequence[Score], force: bool = False) -> list[Difference]:
+    """The first score of each metric against every other one of it.
 
     Raises UsageError with the reason for scores that are unlike, unless forced.
     """
@@ -381,5 +387,5 @@ def differences(all_scores: Sequence[Score], force: bool = False) -> list[tuple[
     for score in all_scores:
         base = first.setdefault((score.metric, score.passport.label), score)
         if base is not score:
-            found.append((base, score, difference(base, score, force)))
+            found.append(difference(base, score, force))
     return found

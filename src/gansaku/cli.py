@@ -18,7 +18,7 @@ from gansaku import __version__
 from gansaku.cli_scores import blind, evaluate, probe, scores, weights
 from gansaku.cli_values import Flag, Json, Positional, Text, Texts, Use, listed, repeated, seconds, setting, share
 from gansaku.errors import GansakuError, UsageError, nearest
-from gansaku.runs.interrupts import listening
+from gansaku.runs.interrupts import NOTHING, listening
 from gansaku.terminal import Terminal, as_comment, listing, print_json, table
 
 
@@ -291,7 +291,8 @@ def run(given: list[str]) -> int:
     if name not in COMMANDS:
         raise UsageError(name, f"is no command{nearest(name, list(COMMANDS))}", "COMMAND")
     try:
-        with nullcontext() if name == "train" else listening(f"gansaku {name}"):  # a training listens by itself
+        kept = "interrupted; what was looked at is kept, the same command goes on" if name == "evaluate" else NOTHING
+        with nullcontext() if name == "train" else listening(f"gansaku {name}", kept):  # a training listens by itself
             tyro.cli(COMMANDS[name], args=repeated(rest), prog=f"gansaku {name}", config=(tyro.conf.FlagCreatePairsOff,))
     except SystemExit as ended:  # tyro has printed help, or what is wrong with the flags
         return int(ended.code or 0) if isinstance(ended.code, int | None) else 2

@@ -7,8 +7,9 @@ from pathlib import Path
 from typing import Annotated
 
 from gansaku.cli_values import Flag, Json, Positional, Text, Use, listed, seconds
-from gansaku.errors import UsageError
-from gansaku.terminal import Terminal, metrics_listing, print_json, scores_table, table, weights_listing
+from gansaku.errors import UsageError, printable
+from gansaku.metrics.passport import Score
+from gansaku.terminal import Terminal, metrics_listing, print_json, scores_table, weights_listing
 
 
 def evaluate(
@@ -17,8 +18,8 @@ def evaluate(
     *,
     against: Annotated[Text, Flag(metavar="DATA")] = None,
     metrics: Annotated[Text, Flag(metavar="fid,kid,…")] = None,
-    n: Annotated[int | None, Flag(aliases=["-n"], help_behavior_hint="")] = None,
-    real: Annotated[int | None, Flag(help_behavior_hint="")] = None,
+    n: Annotated[int | None, Flag(aliases=["-n"], metavar="N", help_behavior_hint="")] = None,
+    real: Annotated[int | None, Flag(metavar="N", help_behavior_hint="")] = None,
     extractor: Annotated[Text, Flag(metavar="NAME|FILE")] = None,
     resize: Annotated[Text, Flag(metavar="pytorch-fid|tf1|clean")] = None,
     precision: Annotated[str, Flag(metavar="fp32|bf16")] = "fp32",
@@ -94,11 +95,20 @@ def evaluate(
     )  # fmt: skip
     if neighbours:
         drawn = api_scores.neighbours(what[0], neighbours, against, n or 1000, at=at, size=size, seed=seed, listener=Terminal())
-        Terminal().say(str(drawn))
+        Terminal().say(f"{neighbours}: {drawn}")
+    tell(found, as_json, len(what) > 1, force)
+
+
+def tell(found: list[Score], as_json: bool, several: bool, force: bool) -> None:
+    """Print scores, then the differences of several sources; unlike ones are refused after that."""
+    from gansaku import api_scores
+
     if as_json:
         print_json({"scores": [score.plain() for score in found]})
-    else:
-        print(scores_table(found, api_scores.differences(found, force) if len(what) > 1 else []))
+        return
+    print(scores_table(found))
+    for difference in api_scores.differences(found, force) if several else []:
+        print(printable(str(difference)))
 
 
 def scores(
@@ -123,10 +133,7 @@ def scores(
         print_json(api_scores.metric_names()) if as_json else print(metrics_listing(api_scores.metric_names()))
         return
     found = api_scores.scores(what)
-    if as_json:
-        print_json({"scores": [score.plain() for score in found]})
-    else:
-        print(scores_table(found, api_scores.differences(found, force) if len(what) > 1 else []))
+    tell(found, as_json, len(what) > 1, force)
 
 
 def blind(
@@ -151,7 +158,7 @@ def blind(
     """
     from gansaku import api_scores
 
-    print(api_scores.blind(run, first, second, Path(out), seed, use))
+    print(f"{api_scores.blind(run, first, second, Path(out), seed, use)}: 10 rounds of 24 against 24; open it in a browser")
 
 
 def probe(
@@ -176,8 +183,8 @@ def probe(
     """
     from gansaku import api_scores
 
-    found = api_scores.probe(run, data, at=at, size=size, use=use, listener=Terminal()).plain()
-    print_json(found) if as_json else print(table(found))
+    found = api_scores.probe(run, data, at=at, size=size, use=use, listener=Terminal())
+    print_json(found.plain()) if as_json else print(found)
 
 
 def weights(

@@ -46,12 +46,21 @@ def table(content: dict[str, Any], indent: str = "") -> str:
         if isinstance(value, dict):
             lines += [label, table(value, indent + "  ")] if value else []
         elif isinstance(value, list) and value and isinstance(value[0], dict | str) and len(str(value)) > 70:
-            items = [" ".join(map(str, item.values())) if isinstance(item, dict) else str(item) for item in value]
+            items = [
+                " ".join(filter(None, map(cell, item.values()))) if isinstance(item, dict) else str(item) for item in value
+            ]
             lines += [label, *[f"{indent}  {printable(item)}" for item in items]]
         elif value not in (None, "", []):
             text = f"{value:,}" if isinstance(value, int) and not isinstance(value, bool) else printable(plain(value))
             lines.append(f"{label:24} {text}")
     return "\n".join(lines)
+
+
+def cell(value: Any) -> str:
+    """A value in a row of a table; what is not so, or empty, is nothing."""
+    if isinstance(value, dict):
+        return ", ".join(f"{name} {plain(inner)}" for name, inner in value.items())
+    return "" if value in (False, None, "") else str(value)
 
 
 def plain(value: Any) -> str:
@@ -60,27 +69,35 @@ def plain(value: Any) -> str:
     return f"{value:.4g}" if isinstance(value, float) else str(value)
 
 
-def scores_table(found: Sequence[Score], differences: Sequence[tuple[Score, Score, float]] = ()) -> str:
-    """Scores in columns under what was scored; what is the same for all of them is said once, below."""
+def scores_table(found: Sequence[Score]) -> str:
+    """Scores in columns under what was scored; how they were made and what to beware of is said once for all of a kind."""
     width = max([16, *(len(score.name) for score in found)])
+    better = {"lower": "↓", "higher": "↑", "neither": " "}
     lines: list[str] = []
     told = ""
     for score in found:
         if score.passport.generated != told:
             told = score.passport.generated
             lines += ["", printable(told)] if lines else [printable(told)]
-        value = f"{score.value:>10.4g}"
-        interval = f"  [{score.interval[0]:.4g}, {score.interval[1]:.4g}]" if score.interval else ""
-        lines.append(f"  {score.name:{width}} {value}{interval}")
-    for a, b, change in differences:
-        lines.append(f"{b.name} of {printable(b.passport.generated)}: {change:+.4g} against {printable(a.passport.generated)}")
-    protocols: dict[str, list[str]] = {}
+        interval = f"  [{number(score.interval[0])}, {number(score.interval[1])}]" if score.interval else ""
+        lines.append(f"  {printable(score.name):{width}} {better[score.better]} {number(score.value):>9}{interval}")
+    notes: dict[str, list[str]] = {}
     for score in found:
-        protocols.setdefault(printable(how_made(score)), []).append(score.name)
-    alone = len(protocols) == 1
-    how = [text if alone else f"{', '.join(dict.fromkeys(names))}: {text}" for text, names in protocols.items()]
-    warned = {f"{score.name}: {warning}": None for score in found for warning in score.warnings}
-    return "\n".join([*lines, "", *how, *warned]).rstrip()
+        for note in (how_made(score), *score.warnings):
+            notes.setdefault(printable(note), []).append(printable(score.name))
+    every = {printable(score.name) for score in found}
+    return "\n".join([*lines, "", *(note if {*names} == every else f"{named(names)}: {note}" for note, names in notes.items())])
+
+
+def named(names: Sequence[str]) -> str:
+    """Each name once; the first few of many."""
+    once = list(dict.fromkeys(names))
+    return ", ".join(once[:4]) + (f" and {len(once) - 4} more" if len(once) > 4 else "")
+
+
+def number(value: float) -> str:
+    """Four digits; rounding is nothing."""
+    return f"{value:.4g}" if abs(value) > 1e-9 else "0"
 
 
 def how_made(score: Score) -> str:

@@ -7,7 +7,7 @@ import torch
 
 from gansaku.errors import UsageError
 from gansaku.evaluation import budget
-from gansaku.evaluation.features import BLOCK, extracted
+from gansaku.evaluation.features import extracted
 from gansaku.evaluation.samples import Stored
 from gansaku.evaluation.scorer import STANDARD, Scorer, Told, titled
 from gansaku.metrics.contract import Metric, Output, Side
@@ -102,7 +102,7 @@ def test_each_class_is_scored_against_its_own_samples(tmp_path):
     made = scorer(real=Stored(data), n=40)
     first, second = made.by_class(Noise(2, classes=("a", "b")))
     assert [score.passport.label for score in (first, second)] == ["a", "b"]
-    assert first.name == "MDx-pooled a@20"
+    assert first.name == "MDx-pooled@20 (a)"
     a = Stored(data)
     real = a.block(0, 40)[a.labels(0, 40) == 0]
     generated = Noise(2).block(0, 40)[::2]
@@ -172,14 +172,14 @@ class Clock:
 def test_a_budget_picks_the_largest_count_that_fits(seconds):
     extractor = Pooled()
     n = budget.affordable(scorer(extractor=extractor, n=10_000), Noise(2), seconds, Clock(extractor))
-    tried = 4 * 64  # two blocks of each side
+    tried = 2 * 64  # a block of each side, which takes long
     assert n in budget.COUNTS
     assert 2 * n <= 0.8 * (seconds - tried)
     assert 2 * budget.COUNTS[budget.COUNTS.index(n) + 1] > 0.8 * (seconds - tried)
 
 
 def test_a_budget_counts_real_features_in_the_cache_as_done(tmp_path):
-    extracted(Noise(1), 2 * BLOCK, Pooled(), tmp_path)
+    extracted(Noise(1), 1024, Pooled(), tmp_path)
     extractor = Pooled()
     n = budget.affordable(scorer(extractor=extractor, cache=tmp_path, n=10_000), Noise(2), 2000, Clock(extractor))
     assert n == 1000

@@ -10,7 +10,9 @@ from hypothesis import strategies as st
 from gansaku.errors import UsageError
 from gansaku.metrics.passport import PROTOCOL, TOLD, Passport, Score, counted, difference, from_plain, named, unlike, warnings
 
-PASSPORT = Passport("fid", 10_000, 10_000, "f" * 64, "train", "inception-2015", "a" * 64, "pytorch-fid", real="cats")
+PASSPORT = Passport(
+    "fid", 10_000, 10_000, "f" * 64, "train", "inception-2015", "a" * 64, "pytorch-fid", weights="ema", real="cats"
+)
 OTHER = {
     "metric": "kid", "n_generated": 5000, "n_real": 50_000, "data": "e" * 64, "split": "test", "extractor": "random-2d",
     "sha256": "b" * 64, "resize": "clean", "precision": "bf16", "quantization": "binary", "weights": "raw",
@@ -34,7 +36,7 @@ def test_scores_that_differ_in_any_part_of_the_protocol_are_not_compared(name):
     assert one.passport.digest != other.passport.digest
     with pytest.raises(UsageError, match="not comparable"):
         difference(one, other)
-    assert difference(one, other, force=True) == 0.5
+    assert difference(one, other, force=True).change == 0.5
 
 
 @pytest.mark.parametrize("name", TOLD)
@@ -43,12 +45,30 @@ def test_scores_that_differ_only_in_what_was_scored_are_compared(name):
     one, other = score(), score(13.0, **{name: changed})
     assert unlike(one.passport, other.passport) == []
     assert one.passport.digest == other.passport.digest
-    assert difference(one, other) == 0.5
+    assert difference(one, other).change == 0.5
 
 
 def test_the_refusal_names_both_values():
     with pytest.raises(UsageError, match=r"generated samples: 10000 against 5000.*UNLIKE_SCORES"):
         difference(score(), score(n_generated=5000))
+
+
+def test_samples_in_a_file_are_compared_with_a_runs_whatever_weights_made_them():
+    assert unlike(score(weights="stored").passport, score(weights="raw").passport) == []
+
+
+def test_a_difference_says_what_the_intervals_allow_and_no_more():
+    def said(value, reach, better="lower"):
+        interval = (value - reach, value + reach)
+        other = dataclasses.replace(score(value, generated="b"), interval=interval, better=better)
+        first = dataclasses.replace(score(12.0, generated="a"), interval=(12 - reach, 12 + reach), better=better)
+        return str(difference(first, other))
+
+    assert said(12.1, 0.5).endswith("no difference that these samples can show")
+    assert said(11.0, 0.5).endswith("b -1 [-1.707, -0.2929] against a, better")
+    assert said(13.0, 0.5).endswith("against a, worse")
+    assert said(13.0, 0.5, "higher").endswith("against a, better")
+    assert said(13.0, 0.5, "neither").endswith("against a")
 
 
 def test_a_score_survives_json():
@@ -73,6 +93,7 @@ def test_a_score_of_a_later_version_is_read_without_what_is_new():
 
 
 def test_the_name_says_on_how_many_samples():
+    assert (named("FID", 200, 9000), named("FID", 200, 200), named("IS", 200, 0)) == ("FID@200/9k", "FID@200", "IS@200")
     assert (named("FID", 10_000), named("FID", 2048), named("FID", 500)) == ("FID@10k", "FID@2048", "FID@500")
 
 

@@ -20,7 +20,7 @@ from gansaku.errors import DataError, DiskError
 from gansaku.evaluation.samples import Samples
 from gansaku.extractors.contract import Extracted, Extractor
 
-BLOCK = 512  # samples in one file of the cache
+BLOCK = 128  # samples in one file of the cache: what a stop may cost
 STEP = 64  # samples between two words about the progress
 MOST = 8 << 30  # bytes of features in the cache
 VERSION = 1  # to be raised when the same key would give other features

@@ -65,8 +65,12 @@ class Scorer:
 
     @property
     def real_count(self) -> int:
-        """How many real samples are used."""
-        if self.n_real is None and self.real.count is not None and any(metric.wants_all for metric in self.metrics):
+        """How many real samples are looked at: as many as generated ones, unless somebody says, or a metric wants all."""
+        return max((self.counted(metric) for metric in self.metrics if metric.reads_real), default=0)
+
+    def counted(self, metric: Metric) -> int:
+        """How many real samples a metric gets; what else is scored changes nothing of it."""
+        if self.n_real is None and metric.wants_all and self.real.count is not None:
             return self.real.count
         wanted = self.n if self.n_real is None else self.n_real
         return wanted if self.real.count is None else min(wanted, self.real.count)
@@ -74,8 +78,13 @@ class Scorer:
     def real_side(self) -> Side:
         if self._side is None:
             reading = {need for metric in self.metrics if metric.reads_real for need in metric.needs}
-            self._side = self.side(self.real, self.real_count if reading else 0, reading, "real")
+            self._side = self.side(self.real, self.real_count, reading, "real")
         return self._side
+
+    def real_for(self, metric: Metric) -> Side:
+        """The real samples that a metric gets: the first ones."""
+        whole, n = self.real_side(), self.counted(metric) if metric.reads_real else 0
+        return whole if n == whole.n else whole.rows(torch.arange(n))
 
     def side(self, samples: Samples, n: int, needs: Iterable[Need], what: str) -> Side:
         """What the metrics need to know of the first n samples."""
@@ -106,7 +115,7 @@ class Scorer:
     def reference(self, metric: Metric) -> Any:
         """What the metric makes of the real side alone, made once."""
         if id(metric) not in self._references:
-            self._references[id(metric)] = metric.reference(self.real_side()) if metric.reads_real else None
+            self._references[id(metric)] = metric.reference(self.real_for(metric)) if metric.reads_real else None
         return self._references[id(metric)]
 
     def score(self, generated: Samples, told: Told | None = None) -> list[Score]:
@@ -114,7 +123,7 @@ class Scorer:
         check_shapes(self.needs, generated, self.real)
         n = self.n if generated.count is None else min(self.n, generated.count)
         side = self.side(generated, n, self.needs, "generated")
-        return [score for metric in self.metrics for score in self.scored(metric, self.real_side(), side, generated, told)]
+        return [score for metric in self.metrics for score in self.scored(metric, self.real_for(metric), side, generated, told)]
 
     def scored(
         self, metric: Metric, real: Side, side: Side, generated: Samples, told: Told | None = None, whole: bool = True
@@ -165,7 +174,7 @@ class Scorer:
             device=self.device,
             **{field: getattr(told, field) for field in ("weights", "truncation", "label", "seed", "seen")},
         )
-        title = named(titled(output, uses) + (f" {told.label}" if told.label else ""), side.n)
+        title = named(titled(output, uses), side.n, passport.n_real) + (f" ({told.label})" if told.label else "")
         warned = warnings(passport, metric.biased, uses.features if uses else 0)
         if generated.shape != self.real.shape:
             warned += (f"samples of {generated.shape} against {self.real.shape}: resized, which changes the number",)
@@ -176,18 +185,15 @@ class Scorer:
 
         The real samples stay as many as they are.
         """
-        n, real = self.n if generated.count is None else min(self.n, generated.count), self.real_side()
+        n = self.n if generated.count is None else min(self.n, generated.count)
         side, scores = self.side(generated, n, self.needs, "generated"), []
         for metric in self.metrics:
             for name, output in metric.gives.items():
                 if output.other and output.better == "lower" and metric.biased:
-                    line = extrapolated(*curve(metric, name, real, side))
-                    reach = 1.96 * line.error
-                    how = f"95 %, of the line through subsets of {n // 4:,} to {n:,} samples"
+                    line = extrapolated(*curve(metric, name, self.real_for(metric), side))
                     score = self.stamped(
-                        metric, name, line.value, (line.value - reach, line.value + reach), how, real, side, generated,
-                        told or Told(),
-                    )  # fmt: skip
+                        metric, name, line.value, None, "", self.real_for(metric), side, generated, told or Told()
+                    )
                     passport = replace(score.passport, metric=f"{name}@∞")
                     scores.append(replace(score, name=f"{titled(output, self.extractor)}@∞", passport=passport, warnings=()))
         return scores

@@ -49,6 +49,7 @@ class Output(NamedTuple):
     other: str = ""  # "FD": another extractor's name is added; "" if no extractor is asked
     least: float = -math.inf  # what it cannot be below, or above: no interval goes further
     most: float = math.inf
+    means: str = ""  # for people, in a phrase; the metric's first sentence if it gives one number
 
 
 class Metric(ABC):

@@ -96,7 +96,7 @@ class Replayed(Metric):
 
     gives: ClassVar[dict[str, Output]] = {
         "replayed": Output("Replayed", "lower", least=0, most=100),
-        "replayed_real": Output("Replayed by real samples", "neither"),
+        "replayed_real": Output("Replayed by real samples", "neither", means="the same of training samples among themselves"),
     }
     needs: ClassVar[tuple[Need, ...]] = ("samples",)
     resamples: ClassVar[bool] = False

@@ -48,7 +48,7 @@ class Pieces(Metric):
 
     gives: ClassVar[dict[str, Output]] = {
         "pieces": Output("Pieces", "neither", least=0),
-        "pieces_real": Output("Pieces (real)", "neither"),
+        "pieces_real": Output("Pieces (real)", "neither", means="the same of the real shapes"),
     }
     needs: ClassVar[tuple[Need, ...]] = ("samples",)
     dimensions: ClassVar[tuple[int, ...]] = (3,)
@@ -70,7 +70,7 @@ class Symmetry(Metric):
 
     gives: ClassVar[dict[str, Output]] = {
         "symmetry": Output("Symmetry", "neither", least=0, most=1),
-        "symmetry_real": Output("Symmetry (real)", "neither"),
+        "symmetry_real": Output("Symmetry (real)", "neither", means="the same of the real shapes"),
     }
     needs: ClassVar[tuple[Need, ...]] = ("samples",)
     dimensions: ClassVar[tuple[int, ...]] = (3,)

@@ -8,9 +8,10 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import json
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 
 from gansaku.errors import UsageError
 
@@ -108,9 +109,9 @@ def counted(n: int) -> str:
     return f"{n // 1000}k" if n % 1000 == 0 and n else str(n)
 
 
-def named(title: str, n: int) -> str:
-    """`FID@10k`: never a bare title."""
-    return f"{title}@{counted(n)}"
+def named(title: str, n: int, n_real: int = 0) -> str:
+    """`FID@10k`, never a bare title; `FID@200/9k` where the real samples (0: none are read) are not as many."""
+    return f"{title}@{counted(n)}" + (f"/{counted(n_real)}" if n_real not in (0, n) else "")
 
 
 def unlike(a: Passport, b: Passport) -> list[str]:
@@ -119,7 +120,7 @@ def unlike(a: Passport, b: Passport) -> list[str]:
     reasons = []
     for name in PROTOCOL:
         x, y = getattr(a, name), getattr(b, name)
-        if x != y:
+        if x != y and not (name == "weights" and "stored" in (x, y)):  # what made samples in a file, nobody knows
             shown = ((a.real, b.real) if a.real != b.real else (x[:8], y[:8])) if name == "data" else (x, y)
             if name == "sha256":
                 shown = (x[:8], y[:8])
@@ -127,14 +128,42 @@ def unlike(a: Passport, b: Passport) -> list[str]:
     return reasons
 
 
-def difference(a: Score, b: Score, force: bool = False) -> float:
+class Difference(NamedTuple):
+    """How much the other score is above the first one. The interval takes the two for independent; None without theirs."""
+
+    first: Score
+    other: Score
+    change: float
+    interval: tuple[float, float] | None
+
+    def __str__(self) -> str:
+        """What the numbers say, and no more."""
+        a, b = self.first.passport.generated, self.other.passport.generated
+        if self.interval is None:
+            return f"{self.other.name}: {b} {self.change:+.4g} against {a}"
+        low, high = self.interval
+        told = f"{self.other.name}: {b} {self.change:+.4g} [{low:+.4g}, {high:+.4g}] against {a}"
+        if low <= 0 <= high:
+            return f"{told}, no difference that these samples can show"
+        if self.first.better == "neither":
+            return told
+        return f"{told}, {'better' if (self.change < 0) == (self.first.better == 'lower') else 'worse'}"
+
+
+def difference(a: Score, b: Score, force: bool = False) -> Difference:
     """b - a. Raises UsageError with the reasons when they are unlike, unless forced."""
     reasons = unlike(a.passport, b.passport)
     if reasons and not force:
+        told = " and ".join(f"{score.name} of {score.passport.generated or 'no name'}" for score in (a, b))
         raise UsageError(
-            f"{a.name} and {b.name}", "are not comparable: " + "; ".join(reasons) + ". Score both the same way", "UNLIKE_SCORES"
-        )
-    return b.value - a.value
+            told, f"are not comparable: {'; '.join(reasons)}. Score both the same way; --force shows the difference",
+            "UNLIKE_SCORES",
+        )  # fmt: skip
+    change, interval = b.value - a.value, None
+    if a.interval and b.interval:
+        reach = math.hypot(*((high - low) / 2 for low, high in (a.interval, b.interval)))
+        interval = (change - reach, change + reach)
+    return Difference(a, b, change, interval)
 
 
 def warnings(passport: Passport, biased: bool, features: int = FEW) -> tuple[str, ...]:

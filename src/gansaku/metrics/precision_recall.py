@@ -35,10 +35,10 @@ class PrecisionRecall(Metric):
     density_neighbors: int = 5
 
     gives: ClassVar[dict[str, Output]] = {
-        "precision": Output("Precision", "higher", "Precision", 0, 1),
-        "recall": Output("Recall", "higher", "Recall", 0, 1),
-        "density": Output("Density", "higher", "Density", 0),
-        "coverage": Output("Coverage", "higher", "Coverage", 0, 1),
+        "precision": Output("Precision", "higher", "Precision", 0, 1, "the share of generated samples that lie among the data"),
+        "recall": Output("Recall", "higher", "Recall", 0, 1, "the share of the data that lie among generated samples"),
+        "density": Output("Density", "higher", "Density", 0, means="as precision, by how many real neighbours a sample has"),
+        "coverage": Output("Coverage", "higher", "Coverage", 0, 1, "the share of real samples with a generated one close by"),
     }
 
     def __post_init__(self) -> None:

@@ -87,9 +87,13 @@ class Matching(Metric):
 def outputs(short: str, title: str) -> dict[str, Output]:
     """The numbers of a Matching by a distance."""
     return {
-        f"mmd_{short}": Output(f"MMD-{title}", "lower"),
-        f"cov_{short}": Output(f"COV-{title}", "higher"),
-        f"nna_{short}": Output(f"1-NNA-{title}", "neither"),
+        f"mmd_{short}": Output(f"MMD-{title}", "lower", means="how far a real shape is from the nearest generated one"),
+        f"cov_{short}": Output(
+            f"COV-{title}", "higher", means="the share of real shapes that are some generated one's nearest"
+        ),
+        f"nna_{short}": Output(
+            f"1-NNA-{title}", "neither", means="how well the nearest other shape tells the sides apart: ½ not at all, 1 always"
+        ),
     }
 
 

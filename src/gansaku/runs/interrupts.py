@@ -10,6 +10,7 @@ from types import FrameType
 
 from gansaku.errors import GansakuError
 
+NOTHING = "interrupted; nothing half-done is left"
 ASKING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
@@ -45,7 +46,7 @@ class StopRequest:
 
 
 @contextmanager
-def listening(where: str, sentence: str = "interrupted; nothing half-done is left") -> Iterator[StopRequest]:
+def listening(where: str, sentence: str = NOTHING) -> Iterator[StopRequest]:
     """Raises the first signal, with this sentence, or notes it; the second one ends the process as it always did."""
     request = StopRequest()
     if threading.current_thread() is not threading.main_thread():

@@ -21,6 +21,7 @@ from gansaku.evaluation.samples import Generated, Samples
 from gansaku.evaluation.scorer import Scorer, Told
 from gansaku.extractors import registry as extractors
 from gansaku.extractors.contract import Precision
+from gansaku.listener import duration
 from gansaku.metrics import registry as metrics
 from gansaku.metrics.contract import Metric
 from gansaku.metrics.passport import Score
@@ -118,6 +119,18 @@ class Live:
     def taken(self) -> float:
         """The share of the training's time that scores have taken."""
         return self._spent / max(1e-9, self._clock() - self._began)
+
+    def why_none(self) -> str:
+        """A sentence if nothing was scored although a moment had come; else nothing."""
+        if self._last >= 0 or not self._pending:
+            return ""
+        if self.cost is None:
+            return "nothing was scored: the training was too short to try"
+        allowed = self._share * (self._clock() - self._began)
+        return (
+            f"nothing was scored: a score takes about {duration(self.cost)}, and {self._share:.0%} of the time are "
+            f"{duration(allowed)}; --eval-budget allows more"
+        )
 
     def closing(self) -> float:
         """Seconds that a last score would take now; 0 where its share does not allow one."""

@@ -84,7 +84,10 @@ class Recorder:
 
     def end(self, seen: int, kind: str, sentence: str) -> None:
         """The attempt is over: its last event, and the report."""
-        self.event(seen, kind, sentence)
+        why = "" if self._live is None else self._live.why_none()
+        if why:
+            self._listener.say(why)
+        self.event(seen, kind, f"{sentence}; {why}" if why else sentence)
         self.report()
 
     def save(self, state: State, prune: bool = True) -> None:
