@@ -236,3 +236,41 @@ def test_show_lists_the_last_scores(place, capsys):
     evaluated(place, capsys, str(place / "run"), *RANDOM, "-n", "30")
     assert main(["show", str(place / "run"), "--json"]) == 0
     assert any("FD-random-2d@30" in one["score"] for one in json.loads(said(capsys).out)["scores"])
+
+
+@pytest.mark.parametrize("arguments", [
+    ["-n", "0"], ["-n", "-5"], ["--real", "-3"], ["--budget", "0s"],
+    ["--public", "random-2d", "--private", "random-2d", "--at", "80"],
+    ["--neighbours", "x.png", "--weights", "raw"],
+])  # fmt: skip
+def test_flags_that_make_no_sense_are_refused_in_a_sentence(place, capsys, arguments):
+    assert main(["evaluate", str(place / "run"), *([] if "--public" in arguments else RANDOM), *arguments]) == 2
+    assert "Traceback" not in said(capsys).err
+
+
+def test_evaluate_without_anything_says_what_to_name(capsys):
+    assert main(["evaluate"]) == 2
+    assert "name a run" in said(capsys).err
+
+
+@pytest.mark.parametrize("content", ['{"scores": 5}', "[]", "{", '{"scores": [{"name": 1}]}'])
+def test_a_file_that_holds_no_scores_is_refused_in_a_sentence(tmp_path, capsys, content):
+    (tmp_path / "a.json").write_text(content)
+    assert main(["scores", str(tmp_path / "a.json")]) == 2
+    assert "gansaku evaluate --json" in said(capsys).err
+
+
+def test_samples_of_one_class_meet_real_ones_of_it(place):
+    data = str(place / "pictures.npz")
+    found = gansaku.evaluate(place / "others.npz", data, n=60, extractor="random-2d", per_class=True, intervals=False)
+    assert [score.passport.split for score in found] == [f"train, class {name}" for name in "012"]
+    assert [score.passport.n_real for score in found] == [20, 20, 20]
+
+
+def test_scores_belong_to_the_checkpoint_that_was_scored_even_if_it_goes_meanwhile(place, monkeypatch):
+    run = gansaku.load(place / "run", at=96)
+    whole = manifest.place
+    monkeypatch.setattr(manifest, "place", lambda folder, seen: whole(folder, 10**9) if seen == 96 else whole(folder, seen))
+    (score,) = gansaku.evaluate(run, n=10, extractor="random-2d")
+    assert score.passport.seen == 96
+    assert (96, score.value) in [(seen, one.value) for seen, one in log.scores(place / "run" / "log.sqlite")]

@@ -24,6 +24,7 @@ LAYERS = [
     ["evaluation"],
     ["runs"],
     ["api", "api_scores"],
+    ["api_trials"],
     ["terminal"],
     ["cli_values"],
     ["cli_scores"],

@@ -11,8 +11,8 @@ PUBLIC = {
     "train": "api", "sample": "api", "show_recipe": "api", "info": "api",
     "show": "api", "report": "api", "pin": "api", "prepare": "api", "load": "api", "get_recipe": "api", "Run": "runs.run",
     # scores
-    "evaluate": "api_scores", "rank": "api_scores", "scores": "api_scores", "blind": "api_scores",
-    "neighbours": "api_scores", "probe": "api_scores", "weights": "api_scores",
+    "evaluate": "api_scores", "rank": "api_trials", "scores": "api_scores", "blind": "api_trials",
+    "neighbours": "api_trials", "probe": "api_trials", "weights": "api_scores",
     "Scoring": "runs.live", "Score": "metrics.passport",
     "Metric": "metrics.contract", "Output": "metrics.contract", "Side": "metrics.contract",
     # training by hand
@@ -33,7 +33,8 @@ __all__ = ["__version__", *PUBLIC]
 
 if TYPE_CHECKING:
     from gansaku.api import get_recipe, info, load, pin, prepare, report, sample, show, show_recipe, train
-    from gansaku.api_scores import blind, evaluate, neighbours, probe, rank, scores, weights
+    from gansaku.api_scores import evaluate, scores, weights
+    from gansaku.api_trials import blind, neighbours, probe, rank
     from gansaku.contract import (
         AdversarialLoss,
         Augmentation,

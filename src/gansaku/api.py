@@ -82,7 +82,7 @@ def train(
         made, dataset, folder = plan.recipe, plan.dataset, plan.folder
         channels_last = made.fast == "all"
         feeding = feed(Batches(dataset, made.seed, device=where, channels_last=channels_last, mirror=made.mirror), made)
-        watching = live(scoring, made, Stored(dataset), where)
+        watching = live(scoring, made, Stored(dataset), where, folder.path.absolute().name)
         state = begin(made, where)  # before the folder: a recipe that cannot begin leaves none behind
         if dry_run:
             describe_plan(made, dataset, folder, state, feeding, listener)

@@ -75,13 +75,15 @@ def evaluate(
         as_json: One JSON document on standard output.
     """
     started, left = time.monotonic(), None if budget is None else seconds(budget)
-    from gansaku import api_scores
+    from gansaku import api_scores, api_trials
 
     names = listed(metrics)
     if public or private:
         if not (public and private) or len(what) != 1:
             raise UsageError("--public", "ranks the checkpoints of one run; give --public and --private", "USAGE")
-        ranked = api_scores.rank(
+        if weights or class_ or truncation is not None or at is not None or per_class or bias_curve or budget or neighbours:
+            raise UsageError("--public", "ranks all checkpoints as they are, without flags that choose or change one", "USAGE")
+        ranked = api_trials.rank(
             what[0], public, private, against, names, n, size=size, precision=precision, split=split, seed=seed,
             device=device, use=use, listener=Terminal(),
         )  # fmt: skip
@@ -93,8 +95,10 @@ def evaluate(
         per_class=per_class, bias_curve=bias_curve, budget=None if left is None else left - (time.monotonic() - started),
         device=device, use=use, listener=Terminal(),
     )  # fmt: skip
+    if neighbours and (weights or class_ or truncation is not None):
+        raise UsageError("--neighbours", "draws samples as they are: without weights, class or truncation", "USAGE")
     if neighbours:
-        drawn = api_scores.neighbours(what[0], neighbours, against, n or 1000, at=at, size=size, seed=seed, listener=Terminal())
+        drawn = api_trials.neighbours(what[0], neighbours, against, n or 1000, at=at, size=size, seed=seed, listener=Terminal())
         Terminal().say(f"{neighbours}: {drawn}")
     tell(found, as_json, len(what) > 1, force)
 
@@ -156,9 +160,9 @@ def blind(
         seed: Of the latents, and of which one is on the left.
         use: A Python file of your own with the parts that the run was made with.
     """
-    from gansaku import api_scores
+    from gansaku import api_trials
 
-    print(f"{api_scores.blind(run, first, second, Path(out), seed, use)}: 10 rounds of 24 against 24; open it in a browser")
+    print(f"{api_trials.blind(run, first, second, Path(out), seed, use)}: 10 rounds of 24 against 24; open it in a browser")
 
 
 def probe(
@@ -181,9 +185,9 @@ def probe(
         use: A Python file of your own with the parts that the run was made with.
         as_json: One JSON document on standard output.
     """
-    from gansaku import api_scores
+    from gansaku import api_trials
 
-    found = api_scores.probe(run, data, at=at, size=size, use=use, listener=Terminal())
+    found = api_trials.probe(run, data, at=at, size=size, use=use, listener=Terminal())
     print_json(found.plain()) if as_json else print(found)
 
 

@@ -70,8 +70,10 @@ def generate(generator: nn.Module, z: Tensor, labels: Tensor, phase: Phase) -> T
     """(BLOCK, Z) -> (BLOCK, C, *S), fp32 on the CPU, with the network in evaluation mode and left as it was."""
     training = generator.training
     generator.eval()
-    made: Tensor = generator(z, labels, phase)
-    generator.train(training)
+    try:
+        made: Tensor = generator(z, labels, phase)
+    finally:
+        generator.train(training)
     return made.float().cpu().contiguous()
 
 

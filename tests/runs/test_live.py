@@ -6,6 +6,7 @@ import torch
 
 import gansaku
 from gansaku.errors import Stopped, UsageError
+from gansaku.extractors.random_convolution import RandomConvolution
 from gansaku.listener import Listener
 from gansaku.losses import Logistic
 from gansaku.metrics.contract import Metric, Output
@@ -13,6 +14,7 @@ from gansaku.parts import part
 from gansaku.runs import live, log, manifest, recorder
 from gansaku.runs.live import Live, Scoring
 from gansaku.runs.scoring import key_of
+from gansaku.sampling import generate
 from gansaku.training.state import tensors
 
 SMALL = {"generator.network.width": 4, "discriminator.network.width": 4, "batch": 8, "length": 160, "precision": "fp32"}
@@ -21,7 +23,7 @@ OFTEN = Scoring(n=16, every=8, share=1.0)
 
 @part
 class Countdown(Metric):
-    """Told values, one after the other."""
+    """Told values, one after the other; the first one is for the trial."""
 
     told: tuple[float, ...] = ()
     gives = {"countdown": Output("Countdown", "lower")}  # noqa: RUF012
@@ -53,7 +55,7 @@ class Said(Listener):
 
 @pytest.fixture
 def data(tmp_path, monkeypatch):
-    monkeypatch.setattr(live, "WARM", 0.0)
+    monkeypatch.setattr(live, "TRIAL", -1.0)
     random = np.random.default_rng(0)
     np.save(tmp_path / "pictures.npy", random.integers(0, 255, (40, 16, 16, 3), np.uint8))
     return str(tmp_path / "pictures.npy")
@@ -104,7 +106,7 @@ def test_the_live_score_is_the_one_that_evaluate_gives(data, patient):
 def test_the_best_checkpoint_by_score_is_kept(data, patient, monkeypatch):
     monkeypatch.setattr(recorder, "CHECKPOINT_SECONDS", 0)
     Countdown.calls[0] = 0
-    run = train(data, scoring=Scoring((Countdown((5.0, 4.0, 1.0, 3.0, 2.0)),), n=16, every=8, share=1.0))
+    run = train(data, scoring=Scoring((Countdown((9.0, 5.0, 4.0, 1.0, 3.0, 2.0)),), n=16, every=8, share=1.0))
     (best,) = [seen for seen, score in log.scores(run.folder.log) if score.value == 1.0]
     kept = {manifest.seen(path): manifest.notes(path).scores for path in manifest.found(run.folder.checkpoints)}
     assert sorted(kept) == [best, 152, 160]
@@ -114,7 +116,7 @@ def test_the_best_checkpoint_by_score_is_kept(data, patient, monkeypatch):
 def test_a_checkpoint_is_made_for_a_score_that_is_the_best_so_far(data, patient):
     Countdown.calls[0] = 0
     said = Said()
-    metric = Countdown((5.0, 1.0, 3.0))
+    metric = Countdown((9.0, 5.0, 1.0, 3.0))
     run = train(data, scoring=Scoring((metric,), n=16, every=64, share=1.0), listener=said)
     assert [manifest.seen(path) for path in manifest.found(run.folder.checkpoints)] == [128, 160]
     assert [s for s in said.sentences if s.startswith("after")] == [
@@ -132,6 +134,52 @@ def test_a_metric_that_fails_never_stops_a_training(data, patient):
     assert run.state().seen == 160
     assert any("no number today; training goes on" in sentence for sentence in said.sentences)
     assert log.scores(run.folder.log) == []
+
+
+def test_an_extractor_that_fails_never_stops_a_training(data, patient, monkeypatch):
+    def broken(self, samples):
+        raise RuntimeError("no eyes today")
+
+    monkeypatch.setattr(RandomConvolution, "__call__", broken)
+    said = Said()
+    assert train(data, listener=said).state().seen == 160
+    assert any("no eyes today; training goes on" in sentence for sentence in said.sentences)
+
+
+def test_two_runs_that_share_a_cache_have_scores_of_their_own(data, patient):
+    one = train(data, "one")
+    other = gansaku.train("dcgan", data, "other", {**SMALL, "seed": 1}, scoring=OFTEN)
+    first, second = (dict(log.scores(run.folder.log)) for run in (one, other))
+    assert first.keys() == second.keys()
+    assert all(first[seen].value != second[seen].value for seen in first)
+    (again,) = gansaku.evaluate(other, data, ["fid"], 16, extractor="random-2d")
+    assert again.value == second[160].value
+
+
+def test_a_number_that_is_none_is_no_score_and_no_best(data, patient):
+    Countdown.calls[0] = 0
+    said = Said()
+    metric = Countdown((9.0, 5.0, float("nan"), 3.0))
+    run = train(data, scoring=Scoring((metric,), n=16, every=64, share=1.0), listener=said)
+    assert [score.value for _, score in log.scores(run.folder.log)] == [5.0, 3.0]
+    assert any("countdown is nan" in sentence for sentence in said.sentences)
+
+
+def test_a_generator_that_fails_to_sample_is_left_in_the_mode_it_was_in():
+    class Failing(torch.nn.Module):
+        def forward(self, z, labels, phase):
+            raise RuntimeError("no")
+
+    net = Failing().train()
+    with pytest.raises(RuntimeError):
+        generate(net, torch.zeros(64, 2), torch.zeros(64, dtype=torch.long), None)
+    assert net.training
+
+
+@pytest.mark.parametrize("wrong", [{"n": 1}, {"n": -4}, {"every": 0}])
+def test_a_schedule_that_makes_no_sense_is_refused(wrong):
+    with pytest.raises(UsageError):
+        Scoring(**wrong)
 
 
 def test_a_state_that_is_not_finite_is_not_scored_but_stops(data, patient, monkeypatch):
@@ -167,8 +215,9 @@ class Slow(Live):
         self._clock.now += 4
         return []
 
-    def _try(self, state):
+    def _tried(self, state):
         self.cost = 4.0
+        return []
 
 
 class Nobody:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 
-from gansaku.evaluation.features import BLOCK, STEP, Key, key, read
+from gansaku.evaluation.features import BLOCK, STEP, Key, key, rows_in
 from gansaku.evaluation.samples import Samples
 from gansaku.evaluation.scorer import Scorer
 
@@ -15,13 +15,15 @@ LONG = 2.0  # seconds of a block beside which warming up is nothing
 SHARE = 0.8  # of the time left may go into features; the rest is for the arithmetic and its interval
 
 
-def affordable(scorer: Scorer, generated: Samples, seconds: float, clock: Callable[[], float] = time.monotonic) -> int:
+def affordable(
+    scorer: Scorer, generated: Samples, seconds: float, clock: Callable[[], float] = time.monotonic, sources: int = 1
+) -> int:
     """The largest of COUNTS whose features both sides can have in so many seconds; at least the smallest.
 
     Real samples whose features lie in the cache cost nothing.
     """
     started = clock()
-    per_generated = cost(scorer, generated, clock)
+    per_generated = sources * cost(scorer, generated, clock)
     there = cached(scorer) if scorer.real_count else 0
     per_real = cost(scorer, scorer.real, clock) if there < max(COUNTS) else 0.0
     left = SHARE * (seconds - (clock() - started))
@@ -30,11 +32,11 @@ def affordable(scorer: Scorer, generated: Samples, seconds: float, clock: Callab
     return min([max(fitting, default=COUNTS[0]), *limits])
 
 
-def cost(scorer: Scorer, samples: Samples, clock: Callable[[], float]) -> float:
+def cost(scorer: Scorer, samples: Samples, clock: Callable[[], float], size: int = STEP) -> float:
     """Seconds that one sample takes, from the second of two blocks: the first one warms up, unless it takes long already."""
     for _ in range(2):
         started = clock()
-        block = samples.block(0, STEP if samples.count is None else min(STEP, samples.count))
+        block = samples.block(0, size if samples.count is None else min(size, samples.count))
         if scorer.extractor is not None:
             scorer.extractor(block)
         taken = clock() - started
@@ -49,6 +51,6 @@ def cached(scorer: Scorer) -> int:
         return 0
     named: Key = key(scorer.real, scorer.extractor, scorer.device)
     folder, rows = named.folder(scorer.cache), 0
-    while read(folder / f"{rows // BLOCK:06d}.safetensors", 1, scorer.extractor) is not None:
-        rows += BLOCK
-    return rows
+    while (there := rows_in(folder / f"{rows // BLOCK:06d}.safetensors")) == BLOCK:
+        rows += there
+    return rows + there

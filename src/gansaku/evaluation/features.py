@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 
 import safetensors.torch
 import torch
-from safetensors import SafetensorError
+from safetensors import SafetensorError, safe_open
 from torch import Tensor
 
 from gansaku import files
@@ -39,7 +39,7 @@ class Key(NamedTuple):
     device: str
 
     def folder(self, cache: Path) -> Path:
-        content = json.dumps([VERSION, self._asdict()], sort_keys=True)
+        content = json.dumps([VERSION, BLOCK, self._asdict()], sort_keys=True)
         return cache / "features" / f"{self.extractor}-{hashlib.sha256(content.encode()).hexdigest()[:24]}"
 
 
@@ -93,6 +93,15 @@ def read(path: Path, rows: int, extractor: Extractor) -> Extracted | None:
     if (logits is None) != (extractor.classes == 0):
         return None
     return Extracted(features[:rows], None if logits is None else logits[:rows])
+
+
+def rows_in(path: Path) -> int:
+    """How many samples a block of the cache holds; 0 if it is not there or damaged."""
+    try:
+        with safe_open(path, "pt") as file:
+            return int(file.get_slice("features").get_shape()[0])
+    except (OSError, SafetensorError):
+        return 0
 
 
 def content(block: Extracted) -> dict[str, Tensor]:

@@ -26,6 +26,7 @@ class Samples(ABC):
     shape: tuple[int, ...]  # (C, *S)
     count: int | None
     classes: tuple[str, ...] = ()
+    kept: bool = True  # whether features may lie in the cache: not of weights that nobody stored
 
     @abstractmethod
     def block(self, start: int, stop: int) -> Tensor:
@@ -44,11 +45,14 @@ class Stored(Samples):
     split: str = "train"
     first: int = 0  # the shuffled samples before this one are left out: how a split is cut into disjoint parts
     last: int | None = None
+    label: int | None = None  # only samples of this class
     order: NDArray[np.int64] = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
         low, high = bounds(self.dataset, self.split)
         shuffled = torch.randperm(high - low, generator=keys.generator("evaluation", self.split, high - low)).numpy() + low
+        if self.label is not None:
+            shuffled = shuffled[self.dataset.labels[shuffled] == self.label]
         object.__setattr__(self, "order", shuffled[self.first : self.last])
 
     @property
@@ -59,12 +63,14 @@ class Stored(Samples):
     def part(self) -> str:
         """Which samples of the data: `train`, or `train[4500:9000]` of the shuffled split."""
         whole = (self.first, self.last) == (0, None)
-        return self.split if whole else f"{self.split}[{self.first}:{'' if self.last is None else self.last}]"
+        rows = "" if whole else f"[{self.first}:{'' if self.last is None else self.last}]"
+        return f"{self.split}{rows}" + ("" if self.label is None else f", class {self.classes[self.label]}")
 
     @property
     def identity(self) -> dict[str, Any]:  # type: ignore[override]
         part = {} if (self.first, self.last) == (0, None) else {"first": self.first, "last": self.last}
-        return {"data": self.dataset.fingerprint, "split": self.split, **part}
+        only = {} if self.label is None else {"label": self.label}
+        return {"data": self.dataset.fingerprint, "split": self.split, **part, **only}
 
     @property
     def shape(self) -> tuple[int, ...]:  # type: ignore[override]
@@ -96,6 +102,7 @@ class Generated(Samples):
     classes: tuple[str, ...] = ()
     label: int | None = None
     count: int | None = None
+    kept: bool = True
 
     def block(self, start: int, stop: int) -> Tensor:
         made = self.make(range(start, stop))

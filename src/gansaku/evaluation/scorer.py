@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -10,7 +11,7 @@ from typing import Any
 import torch
 
 from gansaku import __version__
-from gansaku.errors import UsageError
+from gansaku.errors import DataError, UsageError
 from gansaku.evaluation.features import extracted, key, prune
 from gansaku.evaluation.samples import Samples
 from gansaku.extractors.contract import Extractor
@@ -96,12 +97,14 @@ class Scorer:
         features = logits = content = None
         if needs & {"features", "logits"} and n:
             assert self.extractor is not None
-            features, logits = extracted(samples, n, self.extractor, self.cache, progress, self.device)
+            cache = self.cache if samples.kept else None
+            features, logits = extracted(samples, n, self.extractor, cache, progress, self.device)
         if "samples" in needs and n:
             size = n * torch.Size(samples.shape).numel()
             if size > MEMORY:
                 most = n * MEMORY // size
-                raise UsageError("-n", f"{n:,} samples of {samples.shape} do not fit into memory; use {most:,}", "COUNT")
+                flag = "-n" if samples is not self.real else "--real"
+                raise UsageError(flag, f"{n:,} samples of {samples.shape} do not fit into memory; use {most:,}", "COUNT")
             content = torch.cat([samples.block(i, min(i + 64, n)) for i in range(0, n, 64)])
         labels = samples.labels(0, n) if samples.classes else None
         return Side(n, features, logits, content, labels)
@@ -141,17 +144,21 @@ class Scorer:
             how = "95 %, by the metric's own standard error"
         remarks = metric.remarks(values, real, side)
         found = [
-            self.stamped(metric, name, value, intervals.get(name), how, real, side, generated, told or Told())
+            self.stamped(metric, name, value, intervals.get(name), how, real, side, generated, told or Told(), whole)
             for name, value in values.items()
         ]
         return [replace(score, warnings=score.warnings + remarks) for score in found]
 
     def stamped(
         self, metric: Metric, name: str, value: float, interval: tuple[float, float] | None, how: str,
-        real: Side, side: Side, generated: Samples, told: Told,
+        real: Side, side: Side, generated: Samples, told: Told, whole: bool = True,
     ) -> Score:  # fmt: skip
         """The number with its name and its passport."""
-        output = metric.gives[name]
+        output, split = metric.gives[name], getattr(self.real, "part", "")
+        if told.label and not whole:
+            split = f"{split}, class {told.label}"
+        if not math.isfinite(value):
+            raise DataError(generated.name, f"{name} is {value}: its {side.n:,} samples give no number", "SCORE")
         if interval is not None:
             interval = (max(output.least, interval[0]), min(output.most, interval[1]))
         uses = self.extractor if {"features", "logits"} & set(metric.needs) else None
@@ -160,7 +167,7 @@ class Scorer:
             n_generated=side.n,
             n_real=real.n if metric.reads_real else 0,
             data=str(self.real.identity.get("data", "")) if metric.reads_real else "",
-            split=getattr(self.real, "part", "") if metric.reads_real else "",
+            split=split if metric.reads_real else "",
             extractor=uses.identity.name if uses else "",
             sha256=uses.identity.sha256 if uses else "",
             resize=uses.resize if uses else "",
@@ -195,7 +202,12 @@ class Scorer:
                         metric, name, line.value, None, "", self.real_for(metric), side, generated, told or Told()
                     )
                     passport = replace(score.passport, metric=f"{name}@∞")
-                    scores.append(replace(score, name=f"{titled(output, self.extractor)}@∞", passport=passport, warnings=()))
+                    note = (
+                        f"from {n // 4:,} to {n:,} generated samples; the bias of {passport.n_real:,} real ones is still in it"
+                    )
+                    scores.append(
+                        replace(score, name=f"{titled(output, self.extractor)}@∞", passport=passport, warnings=(note,))
+                    )
         return scores
 
     def by_class(self, generated: Samples, told: Told | None = None) -> list[Score]:

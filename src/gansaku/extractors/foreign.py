@@ -86,7 +86,7 @@ class Foreign(Extractor):
             raise UsageError(self._where, f"{sentence}, so it cannot be used with --resize {resize}", "RESIZE")
         self.resize = (resize or settings.resize) if settings.size else "none"
         name = path.name if path.stem in reserved else path.stem  # a file may not pass for a built-in extractor
-        self.identity = Identity(name, identified(sha256(path), replace(settings, resize=known.resize), known))
+        self.identity = Identity(name, identified(whole_sha256(path), replace(settings, resize=known.resize), known))
         self.features = 0
         self.features = self(torch.full((2, *shape), 128, dtype=torch.uint8)).features.shape[1]
 
@@ -123,6 +123,14 @@ class Foreign(Extractor):
         mean, std = (torch.tensor(values, device=x.device).view(1, -1, 1, 1) for values in (settings.mean, settings.std))
         x = (x - mean) / std
         return x.contiguous() if settings.layout == "nchw" else x.permute(0, 2, 3, 1).contiguous()
+
+
+def whole_sha256(path: Path) -> str:
+    """Of the file, and of the files beside it that hold the weights of a large ONNX network: `net.onnx.data` and the like."""
+    beside = sorted(other for other in path.parent.glob(f"{path.name}*") if other != path and other.suffix != ".toml")
+    if not beside:
+        return sha256(path)
+    return hashlib.sha256("".join(sha256(part) for part in (path, *beside) if part.is_file()).encode()).hexdigest()
 
 
 def identified(content: str, settings: Settings, known: Settings) -> str:

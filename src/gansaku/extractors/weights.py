@@ -183,7 +183,7 @@ def normalized(weight: Tensor, gamma: Tensor, beta: Tensor, mean: Tensor, var: T
 
 
 def read_tensors(path: Path) -> Mapping[str, Tensor]:
-    """The named tensors in a .safetensors, a state dictionary, or a TorchScript file, none of whose code is run.
+    """The named tensors in a .safetensors, a state dictionary, or a TorchScript file, whose forward pass is not run.
 
     Raises DataError for anything else.
     """

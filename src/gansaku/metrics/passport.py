@@ -85,6 +85,9 @@ def from_plain(content: Mapping[str, Any]) -> Score:
     try:
         known = {f.name for f in dataclasses.fields(Passport)}
         passport = Passport(**{name: value for name, value in content["passport"].items() if name in known})
+        counts = [passport.n_generated, passport.n_real]
+        if not all(type(n) is int for n in counts) or content["better"] not in ("lower", "higher", "neither"):
+            raise ValueError(f"{counts} or {content['better']!r}")
         interval = content["interval"] and (float(content["interval"][0]), float(content["interval"][1]))
         return Score(
             str(content["name"]), float(content["value"]), interval, content["better"], passport, tuple(content["warnings"])

@@ -6,6 +6,7 @@ torch's global generator is seeded anew in every turn anyway.
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -16,6 +17,7 @@ import torch
 from gansaku import hardware
 from gansaku.contract import Signals
 from gansaku.data.sources import cache_folder
+from gansaku.errors import UsageError
 from gansaku.evaluation.budget import cached, cost
 from gansaku.evaluation.samples import Generated, Samples
 from gansaku.evaluation.scorer import Scorer, Told
@@ -31,7 +33,9 @@ from gansaku.training.by_hand import shown_generator
 from gansaku.training.loop import Moments, Watcher, every
 from gansaku.training.state import State
 
-WARM = 5.0  # seconds of training before the first score: until then nothing is known of its cost
+TRIAL = 1.0  # seconds of its share before the cost of a score is tried: until then nothing is known of it
+FEW = 8  # samples that it is tried with
+TENTH = 10  # part of the samples that slow arithmetic is tried with
 MARGIN = 1.2  # features are not all that a score takes
 
 Scored = Callable[[State, Callable[[], list[Score]]], None]
@@ -48,8 +52,14 @@ class Scoring:
     every: int | None = None  # samples seen between two scores; a twentieth of the run if None
     share: float = 0.05  # of the time that scores may take; 0 for none
 
+    def __post_init__(self) -> None:
+        if self.n < 2:
+            raise UsageError("--score-n", f"{self.n} is too few samples to score; use 2 or more", "COUNT")
+        if self.every is not None and self.every < 1:
+            raise UsageError("--score-every", f"{self.every} is no number of samples; use 1 or more", "COUNT")
 
-def live(scoring: Scoring, recipe: Recipe, real: Samples, where: torch.device) -> Live | None:
+
+def live(scoring: Scoring, recipe: Recipe, real: Samples, where: torch.device, name: str = "") -> Live | None:
     """What scores a training on these data; None if nothing may. Raises UsageError for what cannot be scored."""
     if scoring.share <= 0:
         return None
@@ -60,9 +70,12 @@ def live(scoring: Scoring, recipe: Recipe, real: Samples, where: torch.device) -
     own = tuple(metric for metric in scoring.metrics if isinstance(metric, Metric))
     named = metrics.find([name for name in scoring.metrics if isinstance(name, str)])
     chosen = own + named or metrics.find(["fid"])
-    scorer = Scorer(chosen, real, extractor, scoring.n, intervals=False, cache=cache_folder(), device=where.type)
+    reads = any({"features", "logits"} & set(metric.needs) for metric in chosen)
+    scorer = Scorer(
+        chosen, real, extractor if reads else None, scoring.n, intervals=False, cache=cache_folder(), device=where.type
+    )
     every_so_many = scoring.every or max(recipe.batch, recipe.length // 20)
-    return Live(scorer, recipe, every(every_so_many), scoring.share, real.classes if recipe.classes else ())
+    return Live(scorer, recipe, every(every_so_many), scoring.share, real.classes if recipe.classes else (), name)
 
 
 class Abandoned(Exception):
@@ -79,10 +92,11 @@ class Live:
         moments: Moments,
         share: float,
         classes: tuple[str, ...] = (),
+        name: str = "",
         clock: Callable[[], float] = time.monotonic,
     ):
         self._scorer, self._recipe, self._moments, self._share, self._clock = scorer, recipe, moments, share, clock
-        self._classes = classes
+        self._classes, self._name = classes, name
         self._began, self._spent = clock(), 0.0
         self._pending, self._last = False, -1
         self.cost: float | None = None  # seconds of one score; None until it was tried
@@ -104,7 +118,8 @@ class Live:
             if asked() or state.seen == self._last:
                 return
             if self.cost is None and self._ready():
-                self._try(state)
+                self.cost = math.inf  # if the trial fails, it is not made again
+                report(state, partial(self._tried, state))
             if self.cost is not None and self._allows(self.cost):
                 self._pending, self._last = False, state.seen
                 started = self._clock()
@@ -146,21 +161,34 @@ class Live:
         return self._pending and (self._ready() if self.cost is None else self._allows(self.cost))
 
     def _ready(self) -> bool:
-        return self._clock() - self._began > WARM
+        return self._share * (self._clock() - self._began) > TRIAL
 
     def _allows(self, seconds: float) -> bool:
         return self._spent + seconds <= self._share * (self._clock() - self._began)
 
-    def _try(self, state: State) -> None:
-        """Time a block of both sides."""
-        started, scorer = self._clock(), self._scorer
-        generated = cost(scorer, self._samples(state)[0], self._clock) * scorer.n
-        missing = max(0, scorer.real_count - cached(scorer))
-        self.cost = MARGIN * (generated + (cost(scorer, scorer.real, self._clock) * missing if missing else 0.0))
+    def _tried(self, state: State) -> list[Score]:
+        """Find out what a score costs; nothing is scored."""
+        started, scorer, samples = self._clock(), self._scorer, self._samples(state)[0]
+        features = 0.0
+        if scorer.extractor is not None:
+            missing = max(0, scorer.real_count - cached(scorer))
+            features = cost(scorer, samples, self._clock, FEW) * scorer.n
+            features += cost(scorer, scorer.real, self._clock, FEW) * missing if missing else 0.0
+        slow = [metric for metric in scorer.metrics if "samples" in metric.needs]
+        arithmetic = 0.0
+        if slow:
+            small = Scorer(slow, scorer.real, None, max(FEW, scorer.n // TENTH), intervals=False)
+            begun = self._clock()
+            small.score(samples)
+            arithmetic = (self._clock() - begun) * TENTH ** (
+                1 if len(samples.shape) == 3 else 2
+            )  # shapes are compared by pairs
+        self.cost = MARGIN * (features + arithmetic)
         self._spent += self._clock() - started
+        return []
 
     def _samples(self, state: State) -> tuple[Generated, Told]:
         recipe, real = self._recipe, self._scorer.real
         make = partial(sample, shown_generator(state), recipe, phase=recipe.phase(state.seen))
-        samples = Generated("this run", {"live": state.seen}, real.shape, make, self._classes)
+        samples = Generated(f"{self._name} at {state.seen:,}", {}, real.shape, make, self._classes, kept=False)
         return samples, Told("ema" if "generator" in state.ema else "raw", seen=state.seen)

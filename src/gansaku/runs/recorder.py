@@ -68,8 +68,8 @@ class Recorder:
             *recording(self._recipe, seen, self.tick),
             # before the checkpoint: a sheet that a kill prevented is drawn again on the way from the one before
             drawing(self._recipe, sheet_moments(self._count, self._recipe.length), self.draw, self._name),
-            *scoring,
             Watcher(paced(always, CHECKPOINT_SECONDS), lambda state, signals: self.save(state)),
+            *scoring,  # last: a checkpoint that is there takes its scores
         ]
 
     def tick(self, seen: int, numbers: Mapping[str, float]) -> None:
@@ -131,6 +131,8 @@ class Recorder:
         self._careful("score", score)
 
     def _score(self, state: State, scores: list[Score]) -> None:
+        if not scores:
+            return
         for score in scores:
             self._logged(partial(Log.score, seen=state.seen, score=score))
         path = manifest.place(self._folder.checkpoints, state.seen)
@@ -155,7 +157,8 @@ class Recorder:
 
     def closing(self) -> float:
         """Seconds that it will take to leave everything in order."""
-        return sum(self.costs.values()) + (0.0 if self._live is None else self._live.closing())
+        writing = sum(seconds for what, seconds in self.costs.items() if what != "score")
+        return writing + (0.0 if self._live is None else self._live.closing())
 
     def close(self) -> None:
         if self._log is not None:

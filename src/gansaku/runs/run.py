@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
+import torch
 from torch import Tensor, nn
 
 from gansaku.errors import UsageError, nearest
@@ -32,9 +33,9 @@ class Run:
     def path(self) -> Path:
         return self.folder.path
 
-    def state(self) -> State:
-        """The state of the checkpoint, read from the disk, on the CPU."""
-        state = begin(self.recipe)
+    def state(self, device: torch.device | None = None) -> State:
+        """The state of the checkpoint, read from the disk, on the CPU if no device is named."""
+        state = begin(self.recipe, device or torch.device("cpu"))
         checkpoint.load(manifest.at(self.folder.checkpoints, self.at), state)
         return state
 

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import hashlib
+import math
 from contextlib import suppress
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Literal, cast
 
-from gansaku.errors import DiskError, UsageError
+import torch
+
+from gansaku.errors import DiskError, RunError, UsageError
 from gansaku.evaluation.samples import Generated
 from gansaku.evaluation.scorer import Told
 from gansaku.metrics.passport import Score
@@ -22,11 +25,16 @@ Weights = Literal["ema", "raw"]
 
 
 def generated(
-    run: Run, seed: int = 0, weights: str | None = None, truncation: float | None = None, label: int | None = None
+    run: Run,
+    seed: int = 0,
+    weights: str | None = None,
+    truncation: float | None = None,
+    label: int | None = None,
+    device: torch.device | None = None,
 ) -> tuple[Generated, Told]:
     """The samples of the run's checkpoint, and what their passport says. The weight average is the default, if there is one."""
     path = manifest.at(run.folder.checkpoints, run.at)
-    state, told = run.state(), run.folder.read_about()
+    state, told = replace(run, at=manifest.seen(path)).state(device), run.folder.read_about()
     averaged = "generator" in state.ema
     which = cast(Weights, weights or ("ema" if averaged else "raw"))
     if which not in ("ema", "raw") or (which == "ema" and not averaged):
@@ -52,9 +60,13 @@ def generated(
 
 def noted(run: Run, scores: list[Score]) -> None:
     """Write the scores into the run's log and beside the checkpoint, where the disk allows it."""
-    with suppress(DiskError):
+    if not scores:
+        return
+    with suppress(DiskError, RunError):
         log.note_scores(run.folder.log, scores)
-        note_best(manifest.at(run.folder.checkpoints, run.at), scores)
+        place = manifest.place(run.folder.checkpoints, scores[0].passport.seen or 0)
+        if place.is_dir():  # a training may have removed it meanwhile
+            note_best(place, scores)
 
 
 def note_best(place: Path, scores: list[Score]) -> None:
@@ -69,7 +81,7 @@ def is_best(checkpoints: Path, score: Score) -> bool:
     if score.better == "neither":
         return False
     noted = [manifest.notes(path).scores.get(key_of(score)) for path in manifest.found(checkpoints)]
-    values = [one.value for one in noted if one is not None]
+    values = [one.value for one in noted if one is not None and math.isfinite(one.value)]
     return all(score.value < value if score.better == "lower" else score.value > value for value in values)
 
 
