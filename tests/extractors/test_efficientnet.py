@@ -14,7 +14,7 @@ from gansaku.extractors.efficientnet import BLOCKS, EfficientNetLite0, Lite0, fo
 from gansaku.extractors.weights import found, read_tensors
 
 CPU = torch.device("cpu")
-DOGS = Path("/work/shared/data/dogs_stanford_layout.zip")
+DOGS = Path(__file__).parents[3] / "shared" / "data" / "dogs_stanford_layout.zip"
 
 
 @pytest.fixture(scope="module")
