@@ -16,7 +16,7 @@ from gansaku.data.store import Dataset
 from gansaku.errors import DataError, UsageError
 from gansaku.evaluation.budget import COUNTS, affordable
 from gansaku.evaluation.samples import Samples, Stored
-from gansaku.evaluation.scorer import STANDARD, Scorer, Told
+from gansaku.evaluation.scorer import Scorer, Told
 from gansaku.extractors import registry as extractors
 from gansaku.extractors.weights import get as download
 from gansaku.listener import Listener, duration
@@ -88,7 +88,7 @@ def evaluate(
     dataset = real_data(against, sources[0], size, listener)
     shape = sources[0].samples.shape
     found = extractors.find(extractor, resize, precision, where, shape)
-    standard = found.identity.name == STANDARD
+    standard = found.identity.name == extractors.STANDARD
     chosen = chosen_metrics(names or metrics.default(len(shape) - 1, standard))
     reads = any({"features", "logits"} & set(metric.needs) for metric in chosen)
     scorer = Scorer(

@@ -9,7 +9,8 @@ from gansaku.errors import UsageError
 from gansaku.evaluation import budget
 from gansaku.evaluation.features import extracted
 from gansaku.evaluation.samples import Stored
-from gansaku.evaluation.scorer import STANDARD, Scorer, Told, titled
+from gansaku.evaluation.scorer import Scorer, Told, titled
+from gansaku.extractors.registry import STANDARD
 from gansaku.metrics.contract import Metric, Output, Side
 from gansaku.metrics.passport import unlike
 from gansaku.parts import part

@@ -18,7 +18,7 @@ from gansaku.metrics.probe import accuracy, best_c, pooled
 
 STEP = 64
 CHOOSING = 2000  # training samples that C is chosen with
-Told = Callable[[str, int, int], None]
+Looked = Callable[[str, int, int], None]  # what is looked at, how many of it, of how many
 
 
 def quiet(what: str, done: int, total: int) -> None:
@@ -49,7 +49,9 @@ class Probe:
         return asdict(self)
 
 
-def probed(discriminator: nn.Module, dataset: Dataset, device: torch.device, progress: Told = quiet, n: int = 10_000) -> Probe:
+def probed(
+    discriminator: nn.Module, dataset: Dataset, device: torch.device, progress: Looked = quiet, n: int = 10_000
+) -> Probe:
     """Of at most n samples of each split; without a test split, of two halves. Raises DataError for data without classes."""
     if len(dataset.classes) < 2:
         raise DataError(dataset.name, "has no classes to tell apart; class folders, or labels in an .npz, make some", "CLASS")

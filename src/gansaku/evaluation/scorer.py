@@ -15,6 +15,7 @@ from gansaku.errors import DataError, UsageError
 from gansaku.evaluation.features import extracted, key, prune
 from gansaku.evaluation.samples import Samples
 from gansaku.extractors.contract import Extractor
+from gansaku.extractors.registry import STANDARD
 from gansaku.metrics.contract import Metric, Need, Output, Side
 from gansaku.metrics.frechet import curve, extrapolated
 from gansaku.metrics.passport import Passport, Score, named, warnings
@@ -23,7 +24,6 @@ from gansaku.parts import encode
 
 GROUPS = 10  # parts of the samples, each left out once, that an interval comes from
 MEMORY = 4 << 30  # bytes of samples that are held at once
-STANDARD = "inception-2015"  # the extractor that FID, KID, MiFID and the Inception Score are defined on
 HEAD = 1008  # classes of its head
 
 

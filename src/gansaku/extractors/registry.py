@@ -17,7 +17,7 @@ from gansaku.extractors.foreign import SUFFIXES, Foreign
 from gansaku.extractors.published import PUBLISHED
 from gansaku.extractors.weights import found, recognized, sha256, way_to_get
 
-STANDARD = "inception-2015"
+STANDARD = "inception-2015"  # the extractor that FID, KID, MiFID and the Inception Score are defined on
 WEIGHTS = (".pth", ".pt", ".safetensors", ".jit", ".torchscript")
 KINDS = {2: "pictures", 3: "voxels"}
 

@@ -177,7 +177,8 @@ class Live:
         slow = [metric for metric in scorer.metrics if "samples" in metric.needs]
         arithmetic = 0.0
         if slow:
-            small = Scorer(slow, scorer.real, None, max(FEW, scorer.n // TENTH), intervals=False)
+            few = max(FEW, scorer.n // TENTH)
+            small = Scorer(slow, scorer.real, None, few, few, intervals=False)
             begun = self._clock()
             small.score(samples)
             arithmetic = (self._clock() - begun) * TENTH ** (
