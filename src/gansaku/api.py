@@ -13,6 +13,9 @@ import torch
 from gansaku import __version__, files, hardware
 from gansaku.data import sources
 from gansaku.data.batches import Batches
+from gansaku.data.overview import overview
+from gansaku.data.page import write_page
+from gansaku.data.policy import Size, policy
 from gansaku.data.sources import cache_folder, open_data
 from gansaku.data.store import Dataset, Facts
 from gansaku.data.summary import described_data
@@ -49,7 +52,7 @@ def train(
     run: str | Path | None = None,
     settings: Mapping[str, Any] | None = None,
     *,
-    size: int | None = None,
+    size: Size = None,
     budget: float | None = None,
     non_finite: str = "stop",
     allow: bool = False,
@@ -198,7 +201,7 @@ def described(name: str, entry: registry.Entry) -> dict[str, Any]:
     }
 
 
-def show_recipe(name: str, use: Iterable[str | Path] = (), data: str | None = None, size: int | None = None) -> dict[str, Any]:
+def show_recipe(name: str, use: Iterable[str | Path] = (), data: str | None = None, size: Size = None) -> dict[str, Any]:
     """One recipe: what `recipes` says of it, its whole text, and its settings as TOML for the data.
 
     Without data they are for 10,000 samples of the shape that the recipe is listed with.
@@ -227,11 +230,36 @@ def info() -> dict[str, Any]:
     }
 
 
-def show(what: str | Path, size: int | None = None, max_bad: float = 1.0) -> dict[str, Any]:
-    """What a run or some data are: see `gansaku.runs.summary` and `gansaku.data.summary`."""
-    return summarize(Path(what)) if Folder(Path(what)).exists else described_data(open_data(str(what), size, max_bad=max_bad))
+def show(what: str | Path, size: Size = None, max_bad: float = 1.0, out: str | Path | None = None) -> dict[str, Any]:
+    """What a run or some data are: see `gansaku.runs.summary` and `gansaku.data.summary`.
+
+    For data, `out` is where a page (.html) or a sheet of samples (.png) is written.
+    """
+    if Folder(Path(what)).exists:
+        return summarize(Path(what))
+    dataset = open_data(str(what), size, max_bad=max_bad)
+    seen = overview(dataset)
+    if out is not None:
+        write_page(dataset, seen, Path(out))
+    return described_data(dataset, seen)
 
 
-def prepare(source: str, destination: str | Path, size: int | None = None, max_bad: float = 0.01) -> Dataset:
-    """Turn pictures or voxels into one `.h5` file, whole or not at all; `max_bad` is the share that may be skipped."""
-    return sources.prepare(source, Path(destination), size, max_bad=max_bad)
+def prepare(
+    source: str | Path,
+    destination: str | Path,
+    size: Size = None,
+    max_bad: float = 0.01,
+    *,
+    shard_size: int | None = None,
+    form: str | None = None,
+    listener: Listener | None = None,
+    **choices: Any,
+) -> Dataset:
+    """Turn pictures or voxels into one `.h5` file, whole or not at all; or into another form by the destination's suffix.
+
+    `max_bad` is the share of the files that may be skipped. `choices` are the fields of `gansaku.data.policy.Policy`, the
+    flags of the command: boxes="annotations", held_out=0.1. `shard_size` is in bytes of samples. Returns the dataset.
+    """
+    chosen = policy(size, max_bad, **choices)
+    progress = (listener or Listener()).preparing
+    return sources.prepare(str(source), Path(destination), chosen, progress, shard=shard_size, form=form)

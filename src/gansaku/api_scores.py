@@ -11,6 +11,7 @@ from typing import Any, NamedTuple
 import torch
 
 from gansaku import hardware
+from gansaku.data.policy import Size
 from gansaku.data.sources import cache_folder, open_data
 from gansaku.data.store import Dataset
 from gansaku.errors import DataError, UsageError
@@ -26,6 +27,7 @@ from gansaku.metrics.passport import Difference, Score, difference, from_plain, 
 from gansaku.recipes import registry as recipes
 from gansaku.runs import log, scoring
 from gansaku.runs.folder import Folder, opened
+from gansaku.runs.opening import size_of
 from gansaku.runs.run import Run, label_of, stored_recipe
 
 N = {2: 10_000, 3: 1_000}  # samples that are scored when nobody says how many, by dimensions of space
@@ -55,7 +57,7 @@ def evaluate(
     truncation: float | None = None,
     class_name: str | None = None,
     at: int | None = None,
-    size: int | None = None,
+    size: Size = None,
     samples_split: str = "all",
     per_class: bool = False,
     bias_curve: bool = False,
@@ -166,7 +168,7 @@ def source_of(
     truncation: float | None = None,
     class_name: str | None = None,
     at: int | None = None,
-    size: int | None = None,
+    size: Size = None,
     split: str = "all",
     device: torch.device | None = None,
     listener: Listener,
@@ -187,13 +189,14 @@ def opened_run(path: str | Path, at: int | None = None) -> Run:
     return Run(folder, stored_recipe(folder), at)
 
 
-def real_data(against: str | None, source: Source, size: int | None, listener: Listener) -> Dataset:
+def real_data(against: str | None, source: Source, size: Size, listener: Listener) -> Dataset:
     """The data to compare with: those named, else those that the run was trained on."""
     told = source.run.folder.read_about()["data"] if source.run else {}
     if against is None and source.run is None:
         raise UsageError("--against", "name the data to compare with, as `gansaku train --data` takes them", "DATA_MISSING")
     try:
-        dataset = open_data(against or told["source"], size or told.get("size"), progress=listener.preparing)
+        own = size_of(source.run.folder if source.run else None)
+        dataset = open_data(against or told["source"], size or own, progress=listener.preparing)
     except DataError as error:
         if against is None:
             raise UsageError("--against", f"the run's own data are not there ({error}); name them", "DATA_MISSING") from None

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from gansaku import files, hardware
 from gansaku.api_scores import N, chosen_metrics, opened_run, real_data, source_of
+from gansaku.data.policy import Size
 from gansaku.data.sources import cache_folder, open_data
 from gansaku.errors import RunError, UsageError
 from gansaku.evaluation.blind import EACH, Contestant, page
@@ -35,7 +36,7 @@ def rank(
     names: Sequence[str | Metric] = (),
     n: int | None = None,
     *,
-    size: int | None = None,
+    size: Size = None,
     precision: str = "fp32",
     split: str = "train",
     seed: int = 0,
@@ -128,7 +129,7 @@ def neighbours(
     n: int = 1000,
     *,
     at: int | None = None,
-    size: int | None = None,
+    size: Size = None,
     seed: int = 0,
     split: str = "train",
     extractor: str | None = None,
@@ -160,7 +161,7 @@ def probe(
     data: str | None = None,
     *,
     at: int | None = None,
-    size: int | None = None,
+    size: Size = None,
     use: Iterable[str | Path] = (),
     listener: Listener | None = None,
 ) -> Probe:

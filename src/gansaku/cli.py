@@ -15,8 +15,9 @@ from typing import Annotated, Any
 import tyro
 
 from gansaku import __version__
+from gansaku.cli_data import prepare, show
 from gansaku.cli_scores import blind, evaluate, probe, scores, weights
-from gansaku.cli_values import Flag, Json, Positional, Text, Texts, Use, listed, repeated, seconds, setting, share
+from gansaku.cli_values import Flag, Json, Positional, Text, Texts, Use, listed, repeated, seconds, setting, share, size
 from gansaku.errors import GansakuError, UsageError, nearest
 from gansaku.runs.interrupts import NOTHING, listening
 from gansaku.terminal import Terminal, as_comment, listing, print_json, table
@@ -29,7 +30,7 @@ def train(
     data: Annotated[Text, Flag(metavar="SOURCE")] = None,
     run: Annotated[Text, Flag(metavar="FOLDER")] = None,
     set_: Annotated[Texts, Flag(name="set", metavar="PATH=VALUE", help_behavior_hint="")] = (),
-    size: Annotated[int | None, Flag(metavar="SIDE", help_behavior_hint="")] = None,
+    size_: Annotated[Text, Flag(name="size", metavar="SIDE|WxH")] = None,
     budget: Annotated[Text, Flag(metavar="TIME")] = None,
     non_finite: Annotated[str, Flag(metavar="stop|rollback")] = "stop",
     allow: Annotated[bool, Flag(help_behavior_hint="")] = False,
@@ -51,7 +52,7 @@ def train(
         data: A folder or .zip of pictures (class folders are labels), .npz, .npy, .h5, or `avatars`, `chairs`.
         run: The run's folder; by default runs/<recipe>-<data>-<hash of the settings>.
         set_: Change settings of the recipe, as --set generator.lr=1e-3 loss=Hinge.
-        size: Resize pictures to squares of this side, cropped at the centre.
+        size_: Resize pictures to squares of this side, or to WIDTHxHEIGHT, cropped at the centre.
         budget: Be done in time, counted from the command's start: 90s, 30m, 9h. The same command continues.
         non_finite: When a number is not finite: stop, or rollback (to the last checkpoint with half the rates, 3 times).
         allow: Go on with a run although its settings or data have changed.
@@ -80,7 +81,7 @@ def train(
         data,
         run,
         dict(map(setting, set_)),
-        size=size,
+        size=size(size_),
         budget=None if left is None else left - (time.monotonic() - started),  # importing took some
         non_finite=non_finite,
         allow=allow,
@@ -143,54 +144,6 @@ def pin(
     print(manifest.pin(Path(run), seen, off))
 
 
-def prepare(
-    source: Annotated[str, Positional, Flag(metavar="SOURCE", help_behavior_hint="")],
-    destination: Annotated[str, Positional, Flag(metavar="DEST.h5", help_behavior_hint="")],
-    /,
-    *,
-    size: Annotated[int | None, Flag(metavar="SIDE", help_behavior_hint="")] = None,
-    max_bad: Annotated[str, Flag(metavar="SHARE")] = "1%",
-    as_json: Json = False,
-) -> None:
-    """Turn pictures or voxels into one .h5 file, and say what was skipped. `train --data` does it by itself.
-
-    Args:
-        source: A folder or .zip of pictures, .npz, .npy, or `avatars`, `chairs`.
-        destination: The file to write; it is there whole, or not at all.
-        size: Resize pictures to squares of this side, cropped at the centre.
-        max_bad: Stop when a larger share of the pictures cannot be used.
-        as_json: One JSON document on standard output.
-    """
-    from gansaku.data import sources
-    from gansaku.data.summary import described_data
-
-    made = sources.prepare(source, Path(destination), size, Terminal().preparing, share(max_bad))
-    found = described_data(made)
-    print_json(found) if as_json else print(table(found))
-
-
-def show(
-    what: Annotated[str, Positional, Flag(metavar="RUN|DATA", help_behavior_hint="")],
-    /,
-    *,
-    size: Annotated[int | None, Flag(metavar="SIDE", help_behavior_hint="")] = None,
-    max_bad: Annotated[str, Flag(metavar="SHARE")] = "100%",
-    as_json: Json = False,
-) -> None:
-    """Say what a run or some data are, in a screenful.
-
-    Args:
-        what: A run's folder, or data as `train --data` takes them.
-        size: For data: resize pictures to squares of this side.
-        max_bad: For data: refuse them when a larger share of the pictures cannot be used.
-        as_json: One JSON document on standard output.
-    """
-    from gansaku.runs.folder import Folder
-
-    found = summary(Path(what)) if Folder(Path(what)).exists else data_summary(what, size, share(max_bad))
-    print_json(found) if as_json else print(table(found))
-
-
 def report(
     run: Annotated[str, Positional, Flag(metavar="RUN", help_behavior_hint="")],
     /,
@@ -218,7 +171,7 @@ def recipes(
     /,
     *,
     data: Annotated[Text, Flag(metavar="SOURCE")] = None,
-    size: Annotated[int | None, Flag(metavar="SIDE", help_behavior_hint="")] = None,
+    size_: Annotated[Text, Flag(name="size", metavar="SIDE|WxH")] = None,
     use: Use = (),
     as_json: Json = False,
 ) -> None:
@@ -228,7 +181,7 @@ def recipes(
         verb: `show`, or nothing for the list.
         name: The recipe to show.
         data: Show it as it is for these data.
-        size: For data: resize pictures to squares of this side.
+        size_: For data: resize pictures to squares of this side, or to WIDTHxHEIGHT.
         use: A Python file of your own with recipes.
         as_json: One JSON document on standard output.
     """
@@ -240,7 +193,7 @@ def recipes(
         return
     if verb != "show" or name is None:
         raise UsageError(f"recipes {verb}", "say `gansaku recipes` or `gansaku recipes show NAME`", "USAGE")
-    one = api.show_recipe(name, use, data, size)
+    one = api.show_recipe(name, use, data, size(size_))
     print_json(one) if as_json else print(as_comment(one["text"]) + "\n\n" + one["toml"], end="")
 
 
@@ -317,13 +270,6 @@ def summary(path: Path) -> dict[str, Any]:
     from gansaku.runs.summary import summarize
 
     return summarize(path)
-
-
-def data_summary(source: str, size: int | None, max_bad: float) -> dict[str, Any]:
-    from gansaku.data.sources import open_data
-    from gansaku.data.summary import described_data
-
-    return described_data(open_data(source, size, progress=Terminal().preparing, max_bad=max_bad))
 
 
 if __name__ == "__main__":

@@ -6,7 +6,7 @@ import time
 from pathlib import Path
 from typing import Annotated
 
-from gansaku.cli_values import Flag, Json, Positional, Text, Use, listed, seconds
+from gansaku.cli_values import Flag, Json, Positional, Text, Use, listed, seconds, size
 from gansaku.errors import UsageError, printable
 from gansaku.metrics.passport import Score
 from gansaku.terminal import Terminal, metrics_listing, print_json, scores_table, weights_listing
@@ -29,7 +29,7 @@ def evaluate(
     truncation: Annotated[float | None, Flag(metavar="LIMIT", help_behavior_hint="")] = None,
     class_: Annotated[Text, Flag(name="class", metavar="NAME")] = None,
     at: Annotated[int | None, Flag(metavar="SEEN", help_behavior_hint="")] = None,
-    size: Annotated[int | None, Flag(metavar="SIDE", help_behavior_hint="")] = None,
+    size_: Annotated[Text, Flag(name="size", metavar="SIDE|WxH")] = None,
     samples_split: Annotated[str, Flag(metavar="train|test|all")] = "all",
     per_class: Annotated[bool, Flag(help_behavior_hint="")] = False,
     bias_curve: Annotated[bool, Flag(help_behavior_hint="")] = False,
@@ -61,7 +61,7 @@ def evaluate(
         truncation: The largest latent value in standard deviations.
         class_: Samples of one class only.
         at: The checkpoint after so many samples; the newest if not given.
-        size: Resize pictures to squares of this side.
+        size_: Resize pictures to squares of this side, or to WIDTHxHEIGHT.
         samples_split: The part of samples in a file that is scored.
         per_class: A score for each class alone.
         bias_curve: Also where the score would be with endless samples, from the curve over their number.
@@ -84,21 +84,23 @@ def evaluate(
         if weights or class_ or truncation is not None or at is not None or per_class or bias_curve or budget or neighbours:
             raise UsageError("--public", "ranks all checkpoints as they are, without flags that choose or change one", "USAGE")
         ranked = api_trials.rank(
-            what[0], public, private, against, names, n, size=size, precision=precision, split=split, seed=seed,
+            what[0], public, private, against, names, n, size=size(size_), precision=precision, split=split, seed=seed,
             device=device, use=use, listener=Terminal(),
         )  # fmt: skip
         print_json(ranked.plain()) if as_json else print(ranked)
         return
     found = api_scores.evaluate(
         what, against, names, n, real, extractor=extractor, resize=resize, precision=precision, split=split, seed=seed,
-        weights=weights, truncation=truncation, class_name=class_, at=at, size=size, samples_split=samples_split,
+        weights=weights, truncation=truncation, class_name=class_, at=at, size=size(size_), samples_split=samples_split,
         per_class=per_class, bias_curve=bias_curve, budget=None if left is None else left - (time.monotonic() - started),
         device=device, use=use, listener=Terminal(),
     )  # fmt: skip
     if neighbours and (weights or class_ or truncation is not None):
         raise UsageError("--neighbours", "draws samples as they are: without weights, class or truncation", "USAGE")
     if neighbours:
-        drawn = api_trials.neighbours(what[0], neighbours, against, n or 1000, at=at, size=size, seed=seed, listener=Terminal())
+        drawn = api_trials.neighbours(
+            what[0], neighbours, against, n or 1000, at=at, size=size(size_), seed=seed, listener=Terminal()
+        )
         Terminal().say(f"{neighbours}: {drawn}")
     tell(found, as_json, len(what) > 1, force)
 
@@ -171,7 +173,7 @@ def probe(
     /,
     *,
     at: Annotated[int | None, Flag(metavar="SEEN", help_behavior_hint="")] = None,
-    size: Annotated[int | None, Flag(metavar="SIDE", help_behavior_hint="")] = None,
+    size_: Annotated[Text, Flag(name="size", metavar="SIDE|WxH")] = None,
     use: Use = (),
     as_json: Json = False,
 ) -> None:
@@ -181,13 +183,13 @@ def probe(
         run: The run's folder.
         data: Samples with classes, of the run's size; its own data if not given.
         at: The checkpoint after so many samples; the newest if not given.
-        size: Resize pictures to squares of this side.
+        size_: Resize pictures to squares of this side, or to WIDTHxHEIGHT.
         use: A Python file of your own with the parts that the run was made with.
         as_json: One JSON document on standard output.
     """
     from gansaku import api_trials
 
-    found = api_trials.probe(run, data, at=at, size=size, use=use, listener=Terminal())
+    found = api_trials.probe(run, data, at=at, size=size(size_), use=use, listener=Terminal())
     print_json(found.plain()) if as_json else print(found)
 
 

@@ -43,7 +43,7 @@ def setting(text: str) -> tuple[str, Any]:
         raise UsageError(f"--set {text}", "is no PATH=VALUE, as generator.lr=1e-3", "SETTING")
     try:
         return path, tomllib.loads(f"value = {value}")["value"]
-    except tomllib.TOMLDecodeError:
+    except (ValueError, RecursionError):  # TOMLDecodeError is a ValueError; so is a number of thousands of digits
         return path, value
 
 
@@ -52,10 +52,17 @@ def seconds(text: str) -> float:
     units = {"s": 1, "m": 60, "h": 3600, "d": 86400}
     found = re.findall(r"(\d+(?:\.\d+)?)([smhd])", text)
     if re.fullmatch(r"\d+(?:\.\d+)?", text):
-        return float(text)
+        return bounded(float(text), text)
     if not found or "".join(number + unit for number, unit in found) != text:
         raise UsageError("--budget", f"{text!r} is no time; write 90s, 30m, 9h or 1h30m", "BUDGET")
-    return sum(float(number) * units[unit] for number, unit in found)
+    return bounded(sum(float(number) * units[unit] for number, unit in found), text)
+
+
+def bounded(time: float, text: str) -> float:
+    """The seconds. Raises UsageError for more than a person waits."""
+    if time > 1e10:
+        raise UsageError("--budget", f"{text[:40]!r} is longer than three hundred years; leave it out", "BUDGET")
+    return time
 
 
 def listed(text: str | None) -> tuple[str, ...]:
@@ -63,12 +70,52 @@ def listed(text: str | None) -> tuple[str, ...]:
     return tuple(name.strip() for name in (text or "").split(",") if name.strip())
 
 
-def share(text: str, flag: str = "--max-bad") -> float:
-    """1% or 0.01 -> 0.01."""
+def share(text: str, flag: str = "--max-bad", most: float = 1) -> float:
+    """1% or 0.01 -> 0.01; at most 100 %, where not more is allowed."""
     try:
         value = float(text.removesuffix("%")) / (100 if text.endswith("%") else 1)
     except ValueError:
         value = -1.0
-    if not 0 <= value <= 1:
+    if not 0 <= value <= most:
         raise UsageError(flag, f"{text!r} is no share; write 1% or 0.01", "SHARE")
     return value
+
+
+def size(text: str | None) -> int | tuple[int, int] | None:
+    """64 -> 64; 96x64, width by height -> (64, 96), height first as everywhere in the code."""
+    if text is None or re.fullmatch(r"\d{1,6}", text):
+        return None if text is None else int(text)
+    found = re.fullmatch(r"(\d{1,6})[x×](\d{1,6})", text)
+    if not found:
+        raise UsageError("--size", f"{text!r} is no size; write 64, or 96x64 for 96 wide and 64 high", "SIZE")
+    return int(found[2]), int(found[1])
+
+
+def colour(text: str) -> tuple[int, int, int]:
+    """white, #ffffff or 255,255,255 -> (255, 255, 255)."""
+    from PIL import ImageColor
+
+    given = f"rgb({text})" if re.fullmatch(r"\d+,\d+,\d+", text.replace(" ", "")) else text
+    try:
+        red, green, blue = ImageColor.getrgb(given)[:3]
+    except ValueError:
+        raise UsageError("--background", f"{text!r} is no colour; write white, #ffffff or 255,255,255", "COLOUR") from None
+    return red, green, blue
+
+
+def numbers(text: str, flag: str) -> tuple[float, ...]:
+    """1,2,3 -> (1.0, 2.0, 3.0)."""
+    try:
+        return tuple(float(part) for part in text.split(","))
+    except ValueError:
+        raise UsageError(flag, f"{text!r} is no list of numbers; write 1,2,3", "NUMBERS") from None
+
+
+def capacity(text: str | None, flag: str) -> int | None:
+    """2GB, 500MB -> bytes; a bare number is bytes."""
+    if text is None:
+        return None
+    found = re.fullmatch(r"(\d+(?:\.\d+)?)\s*(kB|MB|GB|TB|)", text, re.IGNORECASE)
+    if not found or float(found[1]) <= 0:
+        raise UsageError(flag, f"{text!r} is no amount; write 500MB or 2GB", "AMOUNT")
+    return int(float(found[1]) * {"": 1, "kb": 10**3, "mb": 10**6, "gb": 10**9, "tb": 10**12}[found[2].lower()])

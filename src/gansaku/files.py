@@ -285,8 +285,14 @@ def refusal(path: Path, error: OSError, needs: int | None = None) -> DiskError:
 
 
 def final(path: Path) -> Path:
-    """The path as it is to be called in the end."""
-    return Path(*[re.sub(rf"^{re.escape(TEMPORARY)}\d+-(?:old-|raw-)?", "", part) for part in path.parts])
+    """The path as it is to be called in the end; of a piece of a preparation, what is prepared."""
+    parts = []
+    for part in path.parts:
+        found = re.match(rf"{re.escape(TEMPORARY)}(?:\d+-(?:old-|(raw-))?|(preparing-))", part)
+        parts.append(part[found.end() :] if found else part)
+        if found and (found[1] or found[2]):
+            break
+    return Path(*parts)
 
 
 def amount(count: float) -> str:

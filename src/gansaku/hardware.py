@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import platform
+from collections.abc import Mapping
 from importlib import metadata
 from typing import Any
 
@@ -16,13 +18,41 @@ def device(name: str = "auto") -> torch.device:
     there = {"cpu": True, "cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available()}
     if name == "auto":
         return torch.device("cuda" if there["cuda"] else "cpu")
-    kind = name.split(":")[0]
-    if kind not in there:
+    kind, _, number = name.partition(":")
+    if kind not in there or (":" in name and not (number.isascii() and number.isdecimal() and len(number) < 4)):
         raise UsageError("--device", f"{name!r} is no device; use auto, cpu, cuda or mps", "DEVICE")
     if not there[kind]:
         usable = ", ".join(k for k, yes in there.items() if yes)
         raise UsageError("--device", f"{name} is not on this machine; usable: auto, {usable}", "DEVICE")
+    count = torch.cuda.device_count() if kind == "cuda" else 1
+    if number and int(number) >= count:
+        raise UsageError("--device", f"{name} is not on this machine; it has {count}, numbered from 0", "DEVICE")
     return torch.device(name)
+
+
+def check_ranks(environment: Mapping[str, str] = os.environ) -> None:
+    """Raises UsageError when what a launcher of many processes sets is there by half, or is no number."""
+    names = ("RANK", "WORLD_SIZE")
+    given = {name: environment[name] for name in names if environment.get(name)}
+    missing = [name for name in names if name not in given]
+    if given and missing:
+        raise UsageError(next(iter(given)), f"is set and {missing[0]} is not; start with torchrun, which sets both, "
+                         "or set none", "RANKS")  # fmt: skip
+    for name, value in given.items():
+        if not (value.isascii() and value.isdecimal() and len(value) < 7):
+            raise UsageError(name, f"is {value!r}, which is no number of processes; torchrun sets it", "RANKS")
+    if given and int(given["RANK"]) >= int(given["WORLD_SIZE"]):
+        raise UsageError("RANK", f"is {given['RANK']} of {given['WORLD_SIZE']} processes, which are numbered from 0", "RANKS")
+
+
+def memory(where: torch.device) -> int | None:
+    """Bytes of memory that the device has; None where the system does not say."""
+    if where.type == "cuda":
+        return torch.cuda.get_device_properties(where).total_memory
+    try:
+        return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    except (AttributeError, OSError, ValueError):
+        return None
 
 
 def fast_bf16(where: torch.device) -> bool:

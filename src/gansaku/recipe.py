@@ -28,6 +28,14 @@ from gansaku.methods.adversarial import Adversarial
 from gansaku.parts import changed, decode, encode, part, require
 from gansaku.targets import Hard
 
+# No training needs more; beyond them numbers overflow or memory ends before anybody can say which setting it was.
+MOST_SAMPLES = 10**15
+LARGEST_BATCH = 1 << 20
+LARGEST_SIDE = 1 << 14
+MOST_CHANNELS = 1 << 12
+LARGEST_LATENT = 1 << 20
+LARGEST_SEED = 1 << 63
+
 
 @part
 class Recipe:
@@ -83,10 +91,12 @@ class Recipe:
 
 def check(recipe: Recipe) -> None:
     """Raises RecipeError at the first setting that is out of range or does not go with the others."""
-    require(recipe.batch >= 1, "batch", f"{recipe.batch} is no number of samples; use 1 or more")
-    require(recipe.length >= 1, "length", f"{recipe.length} is no number of samples; use 1 or more")
-    require(recipe.micro is None or recipe.micro >= 1, "micro", f"{recipe.micro} is no number of samples")
-    require(recipe.classes >= 0, "classes", f"{recipe.classes} is no number of classes")
+    samples = "is no number of samples; use 1 or more"
+    require(recipe.batch >= 1, "batch", f"{recipe.batch} {samples}")
+    require(recipe.length >= 1, "length", f"{recipe.length} {samples}")
+    require(recipe.micro is None or recipe.micro >= 1, "micro", f"{recipe.micro} {samples}, or none")
+    require(recipe.classes >= 0, "classes", f"{recipe.classes} is no number of classes; use 0 or more")
+    check_limits(recipe)
     check_shapes(recipe)
     check_growth(recipe)
     check_loss(recipe)
@@ -94,6 +104,22 @@ def check(recipe: Recipe) -> None:
     for name, player in recipe.players.items():
         for i, weighted in enumerate(player.terms):
             check_term(recipe, name, f"{name}.terms.{i}", weighted.term)
+
+
+def check_limits(recipe: Recipe) -> None:
+    """No number is so large that it could only end in an overflow or without memory."""
+    limits = {"batch": (recipe.batch, LARGEST_BATCH), "length": (recipe.length, MOST_SAMPLES),
+              "classes": (recipe.classes, LARGEST_BATCH), "latent.size": (recipe.latent.size, LARGEST_LATENT),
+              "seed": (abs(recipe.seed), LARGEST_SEED)}  # fmt: skip
+    for field, (value, most) in limits.items():
+        require(value <= most, field, f"{value if value < 10**30 else 'the number'} is too large; at most {most:,}")
+    channels, *space = recipe.shape or (0,)
+    sides = bool(space) and all(1 <= side <= LARGEST_SIDE for side in space)
+    require(
+        1 <= channels <= MOST_CHANNELS and sides,
+        "shape",
+        f"{recipe.shape} is no (channels, sides …): channels are 1 to {MOST_CHANNELS:,}, sides 1 to {LARGEST_SIDE:,}",
+    )
 
 
 def check_term(recipe: Recipe, player: str, where: str, term: Term) -> None:
@@ -187,6 +213,8 @@ def from_toml(text: str, where: str = "recipe") -> Recipe:
         data = tomllib.loads(text)
     except tomllib.TOMLDecodeError as error:
         raise RecipeError(where, f"is no TOML: {error}", "TOML") from None
+    except (ValueError, RecursionError):
+        raise RecipeError(where, "holds a number of thousands of digits, or brackets nested as deeply", "TOML") from None
     recipe = decode(data, Recipe, where)
     assert isinstance(recipe, Recipe)
     return recipe

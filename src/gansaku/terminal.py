@@ -9,6 +9,7 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from gansaku.errors import printable
+from gansaku.files import amount
 from gansaku.listener import Listener, duration
 from gansaku.metrics.passport import Score, protocol
 
@@ -67,6 +68,76 @@ def plain(value: Any) -> str:
     if isinstance(value, list):
         return ", ".join(map(plain, value))
     return f"{value:.4g}" if isinstance(value, float) else str(value)
+
+
+MOST_CLASSES = 20
+BAR = 30  # columns
+
+
+def dataset_text(found: Mapping[str, Any]) -> str:
+    """A dataset in a screenful: what it is, its classes with bars, what was left out and why, and advice."""
+    counts, again, report = found["counts"], found.get("duplicates"), found["report"]
+    total, shape = sum(counts.values()), " × ".join(map(str, found["shape"]))
+    lines = [
+        f"{'data':12} {printable(found['data'])}",
+        f"{'source':12} {printable(found['source'])}",
+        f"{'samples':12} {total:,} of {shape}: " + ", ".join(f"{n:,} {split}" for split, n in counts.items()),
+        f"{'file':12} {printable(found['file'])}, {amount(found['bytes'])}",
+        f"{'fingerprint':12} {found['fingerprint'][:16]}",
+    ]
+    if found["policy"]:
+        choices = " ".join(f"--{name.replace('_', '-')} {plain(value)}" for name, value in found["policy"].items())
+        lines.append(f"{'choices':12} {printable(choices)}")
+    if again:
+        more = "" if again["complete"] else " or more"
+        twins = f"{again['near']:,}{more} with a twin ({again['near'] / total:.1%})"
+        held = f", {again['across_splits']:,} test samples with a twin in training" if "test" in counts else ""
+        lines.append(f"{'duplicates':12} {again['exact']:,} exact, {twins}{held}")
+    lines += [*class_bars(found["balance"]), *column_lines(found["columns"]), *report_lines(report)]
+    if found["advice"]:
+        lines += ["", *(f"! {printable(said)}" for said in found["advice"])]
+    return "\n".join(lines)
+
+
+def class_bars(balance: Mapping[str, int]) -> list[str]:
+    """`cat  ██████▌  622`, a line for each of the first classes."""
+    if not balance:
+        return []
+    names = [printable(name) for name in balance]
+    shown = [name if len(name) <= 24 else f"{name[:23]}…" for name in names[:MOST_CLASSES]]
+    numbers, longest = list(balance.values())[:MOST_CLASSES], max(1, *balance.values())
+    wide, digits = max(map(len, shown)), len(f"{longest:,}")
+    lines = ["", f"{'classes':12} {len(names):,}"]
+    for name, number in zip(shown, numbers, strict=True):
+        eighths = max(round(8 * BAR * number / longest), min(number, 1))
+        bar = "█" * (eighths // 8) + " ▏▎▍▌▋▊▉"[eighths % 8].strip()
+        lines.append(f"  {name:{wide}}  {bar:{BAR}}  {number:{digits},}")
+    return lines + ([f"  and {len(names) - MOST_CLASSES:,} more"] if len(names) > MOST_CLASSES else [])
+
+
+def column_lines(columns: Mapping[str, Mapping[str, float | None]]) -> list[str]:
+    if not columns:
+        return []
+    lines = ["", f"{'columns':12} {len(columns):,}"]
+    for name, extent in columns.items():
+        least, mean, most = (extent[what] for what in ("least", "mean", "most"))
+        said = "no finite value" if mean is None else f"{least:.4g} to {most:.4g}, mean {mean:.4g}"
+        lines.append(f"  {printable(name)}: {said}")
+    return lines
+
+
+def report_lines(report: Mapping[str, Any]) -> list[str]:
+    """What was converted, warned of and left out: how often, and the first messages."""
+    lines: list[str] = []
+    for kind, name in (("converted", "converted"), ("warned", "warned of"), ("skipped", "left out")):
+        of = report.get(kind) or {}
+        if of:
+            lines.append(f"{name:12} " + ", ".join(f"{number:,} {printable(what)}" for what, number in of.items()))
+        if of and kind == "skipped":
+            shown, many = report.get("examples", []), sum(of.values())
+            lines += [f"  {printable(said)}" for said in shown]
+            lines += [f"  and {many - len(shown):,} more"] * (many > len(shown) > 0)
+    return ["", *lines] if lines else []
 
 
 def scores_table(found: Sequence[Score]) -> str:

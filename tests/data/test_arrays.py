@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from making import error_of, everything, shared
 
-from gansaku.data import store
+from gansaku.data import content
 from gansaku.data.sources import open_data
 from gansaku.errors import DataError, Stopped
 
@@ -20,9 +20,10 @@ def opened(tmp_path):
     """Save an array, or several as an .npz, and open it."""
 
     def opening(array=None, size=None, name="d.npy", **arrays):
+        choices = {name: arrays.pop(name) for name in ("double", "pad", "rotations", "held_out") if name in arrays}
         path = tmp_path / (name if array is not None else "d.npz")
         np.savez(path, **arrays) if array is None else np.save(path, array)
-        return open_data(str(path), size, cache=tmp_path / "cache")
+        return open_data(str(path), size, cache=tmp_path / "cache", **choices)
 
     return opening
 
@@ -90,13 +91,36 @@ class TestArrays:
             assert "no training sample is left" in error
             assert "row 0: is blank" in error
 
-    def test_voxels_grow_by_whole_factors_only(self, opened):
+    def test_voxels_grow_by_whole_factors_voxel_by_voxel_and_take_any_size(self, opened):
         dataset = opened(SOLID, size=8)
         assert np.array_equal(everything(dataset)[:, ::2, 1::2, ::2, 0], SOLID)
         assert dataset.shape == (1, 8, 8, 8)
-        error = error_of(DataError, opened, SOLID, size=6)
-        assert error.code == "VOX_SIZE"
-        assert "4, 8" in str(error)
+        assert opened(SOLID, size=6).shape == (1, 6, 6, 6)
+
+    def test_voxels_of_30_become_64_as_3d_gan_did_it_doubled_and_padded_by_2(self, opened):
+        dataset = opened(SOLID, double=True, pad=2)
+        assert dataset.shape == (1, 12, 12, 12)
+        assert np.array_equal(everything(dataset)[:, 2:-2:2, 3:-2:2, 2:-2:2, 0], SOLID)
+        assert everything(dataset).sum() == 8 * SOLID.sum()
+
+    def test_each_turn_of_a_grid_is_a_sample_with_its_label(self, opened):
+        dataset = opened(x=SOLID, y=np.arange(6), rotations=4)
+        grids = everything(dataset)[..., 0]
+        assert len(grids) == 24
+        assert np.array_equal(grids[::4], SOLID)
+        assert all(np.array_equal(grids[i], np.rot90(grids[i - 1], axes=(0, 1))) or
+                   np.array_equal(grids[i], np.rot90(grids[i - 1], -1, axes=(0, 1))) for i in (1, 2, 3))  # fmt: skip
+        assert dataset.columns["turn"].tolist() == [0, 90, 180, 270] * 6
+        assert dataset.labels.tolist() == [i for i in range(6) for _ in range(4)]
+
+    def test_a_share_of_the_rows_is_held_out(self, opened):
+        given = np.arange(40, dtype=np.uint8)[:, None, None] + np.zeros((1, 5, 5), np.uint8)
+        dataset = opened(given, held_out=0.25)
+        assert dataset.counts == {"train": 30, "test": 10}
+        rows = everything(dataset)[:, 0, 0, 0].tolist()
+        assert sorted(rows) == list(range(40))
+        assert rows[:30] == sorted(rows[:30])
+        assert [*dataset.names] == [f"row {row}" for row in rows]
 
     def test_npz_holds_labels_names_and_columns(self, opened):
         names = np.array(["red", "green", "blue"])
@@ -131,7 +155,7 @@ class TestArrays:
         assert np.array_equal(everything(open_data(str(tmp_path / "d.npy.gz"), cache=tmp_path / "c"))[..., 0], SOLID)
 
     def test_large_arrays_pass_in_pieces(self, opened, monkeypatch):
-        monkeypatch.setattr(store, "AT_ONCE", 250)  # two pictures
+        monkeypatch.setattr(content, "AT_ONCE", 250)  # two pictures
         assert np.array_equal(everything(opened(COLOUR)), COLOUR)
         assert np.array_equal(everything(opened(np.asfortranarray(COLOUR), name="e.npy")), COLOUR)
 

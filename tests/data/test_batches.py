@@ -5,7 +5,9 @@ import pytest
 import torch
 
 from gansaku.data.batches import Batches, Order, shrink
-from gansaku.data.store import Block, open_store, write
+from gansaku.data.content import Block
+from gansaku.data.preparation import write
+from gansaku.data.store import open_store
 from gansaku.errors import DataError
 
 SHAPES = [(3, 4, 6), (1, 4, 6), (1, 2, 4, 6)]

@@ -62,7 +62,7 @@ class TestPictures:
         assert dataset.report["converted"] == {"grey to colour": 1}
 
     def test_mixed_sizes_need_a_size(self, packed):
-        content = {"a.png": picture(RED, 8, 6), "b.png": picture(BLUE, 30, 40), "c.png": picture(BLUE, 9, 9)}
+        content = {"a.png": picture(RED, 8, 6), "b.png": picture(BLUE, 30, 40), "c.png": picture((0, 9, 0), 9, 9)}
         error = error_of(DataError, packed, content)
         assert error.code == "IMG_SIZES"
         assert "3 sizes, from 6x8 to 40x30" in str(error)
@@ -70,7 +70,7 @@ class TestPictures:
         dataset = packed(content, size=8)
         assert dataset.shape == (3, 8, 8)
         assert everything(dataset)[:, 0, 0, 0].tolist() == [255, 0, 0]
-        assert dataset.report["converted"] == {"enlarged": 1}
+        assert dataset.report["warned"] == {"IMG_UPSCALED": 1}
 
     def test_other_files_are_ignored_and_counted(self, packed):
         others = ["Thumbs.db", ".hidden.png", "._a.png", "__MACOSX/a.png", "readme.txt", "labels.xml", "noending"]
@@ -124,6 +124,89 @@ class TestPictures:
         calls = []
         packed({f"{n}.png": picture(RED) for n in range(5)}, progress=lambda *call: calls.append(call))
         assert calls[-1] == (5, 5)
+
+
+class TestPolicy:
+    """Each choice, on sets of pictures whose right answer is plain."""
+
+    def test_a_size_may_be_no_square(self, packed):
+        dataset = packed({"a.png": picture(RED, 40, 20), "b.png": picture(BLUE, 20, 40)}, size=(8, 12))
+        assert dataset.shape == (3, 8, 12)
+
+    def test_pad_shows_the_background_and_stretch_and_crop_do_not(self, packed):
+        content = {"a.png": picture(RED, 10, 20)}
+        corners = {fit: everything(packed(content, size=20, fit=fit, background=(0, 9, 0)))[0, 0, 0].tolist()
+                   for fit in ("pad", "stretch", "crop")}  # fmt: skip
+        assert corners == {"pad": [0, 9, 0], "stretch": [255, 0, 0], "crop": [255, 0, 0]}
+
+    def test_fit_keeps_the_aspect_and_needs_one_common_shape(self, packed):
+        assert packed({"a.png": picture(RED, 10, 20), "b.png": picture(RED, 30, 60)}, size=10, fit="fit").shape == (3, 5, 10)
+        error = error_of(DataError, packed, {"a.png": picture(RED, 10, 20), "b.png": picture(RED, 30, 30)}, size=10, fit="fit")
+        assert error.code == "IMG_SIZES"
+        assert "--fit crop" in str(error)
+
+    def test_channels_are_what_was_asked_for(self, packed):
+        content = {"a.png": picture(RED), "b.png": picture(99)}
+        assert [packed(content, channels=channels).shape[0] for channels in ("auto", 1, 3)] == [3, 1, 3]
+        grey = everything(packed(content, channels=1))[:, 0, 0, 0].tolist()
+        assert grey == [76, 99]  # 0.299 of red
+
+    def test_a_share_is_held_out_where_the_source_has_no_test_split(self, packed):
+        content = {f"{name}/{i}.png": picture((i, 0, 0)) for i in range(10) for name in ("cat", "dog")}
+        assert packed(content, held_out=0.25).counts == {"train": 15, "test": 5}
+
+    def test_a_test_split_of_the_source_is_the_one(self, packed):
+        own = {f"train/{i}.png": picture((i, 0, 0)) for i in range(8)} | {"test/a.png": picture(BLUE)}
+        assert packed(own, held_out=0.25).counts == {"train": 8, "test": 1}
+
+    def test_repetitions_are_left_out_when_asked(self, packed):
+        content = {"a.png": picture(RED), "b.bmp": picture(RED, form="BMP"), "c.png": picture(BLUE)}
+        assert packed(content).report["warned"] == {"DUPLICATE": 1}
+        assert [*packed(content, dedupe=True).names] == ["a.png", "c.png"]
+
+    def test_without_two_classes_conditional_is_refused(self, packed):
+        content = {"cat/a.png": picture(RED), "cat/b.png": picture(BLUE)}
+        assert error_of(DataError, packed, content, conditional=True).code == "DATA_CLASSES"
+        assert packed(content | {"dog/c.png": picture(BLUE)}, conditional=True).classes == ("cat", "dog")
+
+    def test_a_class_of_one_picture_is_warned_of(self, packed):
+        content = {"cat/a.png": picture(RED), "cat/b.png": picture(BLUE), "dog/c.png": picture((0, 9, 0))}
+        assert packed(content).report["warned"] == {"CLASS_TINY": 1}
+
+    def test_flat_makes_class_folders_mean_nothing(self, packed):
+        content = {"cat/a.png": picture(RED), "b.png": picture(BLUE)}
+        assert packed(content, layout="flat").classes == ()
+        assert packed(content, layout="classes").classes == ("cat",)
+
+    @pytest.mark.parametrize(("aspect", "count"), [(2.0, 1), (8.0, 2)])
+    def test_the_aspect_that_is_allowed_may_be_set(self, packed, aspect, count):
+        content = {"a.png": picture(RED, 40, 10), "b.png": picture(BLUE, 20, 20)}
+        assert packed(content, size=8, max_aspect=aspect, max_bad=0.5).facts.count == count
+
+    def test_smaller_pictures_than_asked_for_are_left_out(self, packed):
+        content = {"a.png": picture(RED, 10, 10), "b.png": picture(BLUE, 20, 20)}
+        assert packed(content, size=16, min_side=12, max_bad=0.5).report["skipped"] == {"IMG_TOO_SMALL": 1}
+
+    def test_every_frame_becomes_a_sample_when_asked(self, packed):
+        stream = io.BytesIO()
+        frames = [Image.new("RGB", (6, 4), colour) for colour in (RED, BLUE)]
+        frames[0].save(stream, "GIF", save_all=True, append_images=frames[1:])
+        content = {"a.gif": stream.getvalue(), "b.png": picture((0, 9, 0))}
+        assert packed(content).facts.count == 2
+        assert [*packed(content, frames="all").names] == ["a.gif#0", "a.gif#1", "b.png"]
+
+    def test_the_formats_and_modes_of_the_files_are_told(self, packed):
+        report = packed({"a.jpg": picture(RED, form="JPEG"), "b.png": picture(BLUE), "c.png": picture(9)}).report
+        assert report["formats"] == {"PNG": 2, "JPEG": 1}
+        assert report["modes"] == {"RGB": 2, "L": 1}
+
+
+def test_an_empty_class_folder_is_told_and_kept_only_when_asked(tmp_path):
+    root = folder_of(tmp_path / "d", {"cat/a.png": picture(RED), "dog/b.png": picture(BLUE)})
+    (root / "bird").mkdir()
+    dataset = open_data(str(root), cache=tmp_path / "cache")
+    assert (dataset.classes, dataset.report["warned"]["CLASS_EMPTY"]) == (("cat", "dog"), 1)
+    assert open_data(str(root), cache=tmp_path / "cache", keep_empty=True).classes == ("bird", "cat", "dog")
 
 
 def test_dogs_in_the_layout_of_stanford_have_six_breeds(tmp_path):

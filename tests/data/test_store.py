@@ -1,10 +1,15 @@
 """The store gives back what was written, maps it, and refuses what is damaged, foreign or leads elsewhere."""
 
+from dataclasses import replace
+
 import h5py
 import numpy as np
 import pytest
 
-from gansaku.data.store import Block, Facts, open_store, write
+from gansaku.data.content import Block
+from gansaku.data.preparation import write
+from gansaku.data.store import Facts, open_store
+from gansaku.data.tally import Account, Bad, Tally
 from gansaku.errors import DataError
 
 SHAPES = [(3, 4, 5), (1, 4, 5), (1, 3, 4, 5)]  # colour, grey, voxels; all sides differ
@@ -38,14 +43,15 @@ def refused(path):
 def test_what_is_written_is_read_back_in_any_order(tmp_path, shape):
     rows = samples(11, shape)
     parts = [block(rows[:4], label=1), block(rows[4:7]), block(rows[7:], "test", label=1)]
-    write(tmp_path / "a.h5", parts, name="a", shape=shape, classes=("no", "yes"), source="here", report={"ignored": 2})
+    tally = Tally(source="here", files=12, ignored=2)
+    write(tmp_path / "a.h5", parts, name="a", shape=shape, classes=("no", "yes"), source="here", tally=tally)
     dataset = open_store(tmp_path / "a.h5")
     for indices in ([0, 1, 2], [10, 3, 3, 0], []):
         assert np.array_equal(dataset.rows(np.array(indices)), rows[indices])
     assert dataset.labels.tolist() == [1] * 4 + [0] * 3 + [1] * 4
     assert dataset.counts == {"train": 7, "test": 4}
     assert dataset.facts == Facts("a", shape, 7, ("no", "yes"))
-    assert (dataset.source, dataset.report) == ("here", {"ignored": 2})
+    assert (dataset.source, dataset.report["files"], dataset.report["ignored"]) == ("here", 12, 2)
 
 
 def test_columns_follow_their_samples(tmp_path):
@@ -90,15 +96,21 @@ def test_the_fingerprint_tells_shape_samples_and_labels_and_nothing_else(tmp_pat
     assert len(others | {one}) == 4
 
 
-def test_a_report_may_name_files_that_are_no_utf8_and_grow_while_blocks_are_made(tmp_path):
-    report = {}
-
-    def blocks():
-        yield block(samples(2, (1, 4, 5)))
-        report["examples"] = ["\udcff.png"]
-
-    write(tmp_path / "a.h5", blocks(), name="a", shape=(1, 4, 5), report=report)
-    assert open_store(tmp_path / "a.h5").report == {"examples": ["\udcff.png"]}
+def test_what_was_left_out_is_told_whole_even_by_names_that_are_no_utf8(tmp_path):
+    account = Account()
+    for number in range(20):
+        account.skip(f"{number}\udcff.png", Bad("is an empty file", "IMG_EMPTY"))
+    account.warn("a.png", "is odd", "IMG_ODD")
+    account.convert("turned upright")
+    part = replace(block(samples(2, (1, 4, 5))), account=account, names=["a\udcff.png", "b\n.png"])
+    write(tmp_path / "a.h5", [part], name="a", shape=(1, 4, 5), tally=Tally(files=22, max_bad=1))
+    dataset = open_store(tmp_path / "a.h5")
+    assert dataset.report["skipped"] == {"IMG_EMPTY": 20}
+    assert len(dataset.report["examples"]) == 10
+    assert (dataset.report["warned"], dataset.report["converted"]) == ({"IMG_ODD": 1}, {"turned upright": 1})
+    assert dataset.report["warnings"] == ["a.png: is odd [IMG_ODD]"]
+    assert [name for name, _, _ in dataset.skipped] == [f"{number}\udcff.png" for number in range(20)]
+    assert [*dataset.names] == ["a\udcff.png", "b\n.png"]
 
 
 def test_a_write_that_fails_leaves_the_old_store_and_nothing_else(stored):

@@ -5,7 +5,9 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 
-from gansaku.data.store import Block, open_store, write
+from gansaku.data.content import Block
+from gansaku.data.preparation import write
+from gansaku.data.store import open_store
 from gansaku.evaluation.samples import Samples
 from gansaku.extractors.contract import Extracted, Extractor, Identity
 from gansaku.metrics.contract import Metric, Output

@@ -17,16 +17,21 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from itertools import islice
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-from gansaku.data import pictures
+from gansaku.data import grids
+from gansaku.data.content import SPLITS, Block, Bytes, Columns, Content
 from gansaku.data.npy import Array, arrays_in
-from gansaku.data.store import SPLITS, Block, Bytes, Columns, Content, Progress, sides
-from gansaku.data.tally import Bad, Tally
+from gansaku.data.pictures import with_channels
+from gansaku.data.policy import Policy
+from gansaku.data.resizing import fitted_space, resized
+from gansaku.data.splits import held_out
+from gansaku.data.tally import Account, Bad, Tally
 from gansaku.errors import DataError
 
 Arrays = Mapping[str, Array]
@@ -34,40 +39,82 @@ Labels = NDArray[np.int64]
 
 
 @contextmanager
-def content(
-    path: Path, size: int | None, tally: Tally, progress: Progress, *, label: str = "", test: int = 0
-) -> Iterator[Content]:
+def content(path: Path, policy: Policy, tally: Tally, *, label: str = "", test: int = 0) -> Iterator[Content]:
     """The samples of an array file; `label` names the array of labels, and the last `test` samples are the test split."""
+    with arrays_in(path, tally.source) as arrays:
+        yield content_of(arrays, policy, tally, label=label, test=test)
+
+
+def content_of(arrays: Arrays, policy: Policy, tally: Tally, *, label: str = "", test: int = 0) -> Content:
+    """The samples of arrays with names, as an .npz has them."""
     source = tally.source
-    with arrays_in(path, source) as arrays:
-        parts = sample_arrays(source, arrays)
-        values = scanned(parts)
-        voxels, axis = meaning(source, parts[0].shape, values)
-        scale = scaling(source, values, voxels)
-        shape = target_shape(source, parts[0].shape, voxels, axis, size)
-        count = sum(part.shape[0] for part in parts)
-        border = parts[0].shape[0] if len(parts) == 2 else count - test
-        own, names = label_arrays(arrays, label)
-        labels, classes = labels_of(source, [arrays[name] for name in own], arrays.get(names), count)
-        columns = columns_of(arrays, count, {*own, names})
-        tally.report["files"] = count
-        tally.report["column_names"] = {name: texts(arrays[f"{name}_names"]) for name in columns if f"{name}_names" in arrays}
+    parts = sample_arrays(source, arrays)
+    values = scanned(parts)
+    voxels, axis = meaning(source, parts[0].shape, values)
+    scale = scaling(source, values, voxels)
+    shape = target_shape(source, parts[0].shape, voxels, axis, policy)
+    count = sum(part.shape[0] for part in parts)
+    border = parts[0].shape[0] if len(parts) == 2 else count - test
+    own, names = label_arrays(arrays, label)
+    labels, classes = labels_of(source, [arrays[name] for name in own], arrays.get(names), count)
+    if policy.conditional and len(classes) < 2:
+        raise DataError(source, "has no labels of two classes or more, which --conditional needs", "DATA_CLASSES")
+    columns = columns_of(arrays, count, {*own, names})
+    tally.files = count
+    tally.more["column_names"] = {name: texts(arrays[f"{name}_names"]) for name in columns if f"{name}_names" in arrays}
+    training = np.arange(count) < border
+    if policy.held_out and border == count:
+        chosen = held_out(map(str, range(count)), policy.held_out)
+        training = np.array([str(row) not in chosen for row in range(count)])
+    plan = Making(scale, axis, shape, voxels, policy, labels, columns)
 
-        def blocks() -> Iterator[Block]:
-            done = 0
-            for raw in (raw for part in parts for raw in part.blocks()):
-                samples = fitted(arranged(scale(raw), axis), shape[1:])
-                rows = np.arange(done, done + len(samples))
-                kept = not_blank(samples, rows, tally) if voxels else np.ones(len(rows), np.bool_)
-                for split, where in (("train", kept & (rows < border)), ("test", kept & (rows >= border))):
-                    if where.any():
-                        chosen = rows[where]
-                        picked = {name: column[chosen] for name, column in columns.items()}
-                        yield Block(samples[where], labels[chosen], split, picked)
-                done += len(rows)
-                progress(done, count)
+    def made(split: str) -> Iterator[Block]:
+        done = 0
+        for raw in (raw for part in parts for raw in part.blocks()):
+            rows = np.arange(done, done + len(raw))
+            done += len(rows)
+            where = training[rows] == (split == "train")
+            if where.any():
+                yield block(plan, raw[where], rows[where], split)
 
-        yield Content(shape, classes, blocks())
+    def blocks(start: int) -> Iterator[Block]:
+        present = [split for split in SPLITS if (training == (split == "train")).any()]
+        return islice((block for split in present for block in made(split)), start, None)
+
+    return Content(shape, classes, count, blocks)
+
+
+class Making(NamedTuple):
+    """What the rows of an array go through."""
+
+    scale: Callable[[NDArray[Any]], Bytes]
+    axis: int | None
+    shape: tuple[int, ...]
+    voxels: bool
+    policy: Policy
+    labels: Labels
+    columns: Columns
+
+
+def block(plan: Making, raw: NDArray[Any], rows: NDArray[np.int64], split: str) -> Block:
+    """The samples of these rows of the array."""
+    account = Account()
+    samples = arranged(plan.scale(raw), plan.axis, plan.policy.background)
+    kept = not_blank(samples, rows, account) if plan.voxels else np.ones(len(rows), np.bool_)
+    samples = fitted(samples[kept], plan.shape, plan.policy)
+    taken, turns = rows[kept], plan.policy.rotations if plan.voxels else 1
+    columns = {name: np.repeat(column[taken], turns) for name, column in plan.columns.items()}
+    names = [f"row {row}" for row in taken]
+    if turns > 1:
+        samples = np.stack([grids.turned(grid, quarter)[..., None] for grid in samples[..., 0] for quarter in quarters(turns)])
+        columns["turn"] = np.tile(np.array([90 * quarter for quarter in quarters(turns)], np.float32), len(taken))
+        names = [f"{name} turned {90 * quarter}" for name in names for quarter in quarters(turns)]
+    return Block(samples, np.repeat(plan.labels[taken], turns), split, columns, names, account, len(rows))
+
+
+def quarters(turns: int) -> range:
+    """The quarter turns of 1, 2 or 4 equal turns."""
+    return range(0, 4, 4 // turns)
 
 
 def sample_arrays(source: str, arrays: Arrays) -> list[Array]:
@@ -148,46 +195,55 @@ def scaling(source: str, values: Values, voxels: bool) -> Callable[[NDArray[Any]
                     "numbers in 0..255, or within [0, 1] or [-1, 1]", "IMG_RANGE")  # fmt: skip
 
 
-def target_shape(source: str, shape: tuple[int, ...], voxels: bool, axis: int | None, size: int | None) -> tuple[int, ...]:
-    """The sample shape (C, *S) at this size. Raises DataError when voxels cannot take it."""
+def target_shape(source: str, shape: tuple[int, ...], voxels: bool, axis: int | None, policy: Policy) -> tuple[int, ...]:
+    """The sample shape (C, *S) by the policy. Raises DataError when voxels cannot take its size."""
     space = tuple(side for place, side in enumerate(shape) if place not in (0, axis))
-    if size is None:
-        size_space = space
-    elif not voxels or (len(set(space)) == 1 and size % space[0] == 0):
-        size_space = (size,) * len(space)
-    else:
-        raise DataError(source, f"holds voxels of {sides(space)}, which cannot take size {size}; the size of a cube may "
-                        f"stay or be multiplied: {space[0]}, {2 * space[0]}, ...", "VOX_SIZE")  # fmt: skip
-    return (1 if axis is None else min(3, shape[axis]), *size_space)
+    if not voxels:
+        channels = 1 if axis is None else min(3, shape[axis])
+        channels = policy.channels if isinstance(policy.channels, int) else channels
+        return (channels, *fitted_space(space[0], space[1], policy))
+    if untouched(policy):
+        return (1, *space)
+    try:
+        return (1, *grids.fitted(np.zeros(space, np.uint8), policy).shape)
+    except Bad as bad:
+        raise DataError(source, bad.sentence, bad.code) from bad
 
 
-def arranged(block: Bytes, axis: int | None) -> Bytes:
-    """The channel axis last, (n, *S, C); four channels composited on white."""
+def arranged(block: Bytes, axis: int | None, background: tuple[int, int, int]) -> Bytes:
+    """The channel axis last, (n, *S, C); four channels composited on the background."""
     block = block[..., None] if axis is None else np.moveaxis(block, axis, -1)
     if block.shape[-1] != 4:
         return block
     colour, alpha = block[..., :3].astype(np.uint32), block[..., 3:].astype(np.uint32)
-    return ((colour * alpha + 255 * (255 - alpha) + 127) // 255).astype(np.uint8)
+    behind = np.array(background, np.uint32)
+    return ((colour * alpha + behind * (255 - alpha) + 127) // 255).astype(np.uint8)
 
 
-def fitted(samples: Bytes, space: tuple[int, ...]) -> Bytes:
-    """(n, *S, C) at another size: pictures resized, each voxel repeated along each axis."""
-    if samples.shape[1:-1] == space:
+def fitted(samples: Bytes, shape: tuple[int, ...], policy: Policy) -> Bytes:
+    """(n, *S, C) in another size and number of channels."""
+    if len(shape) == 4 and untouched(policy):
         return samples
-    if len(space) == 2:
-        return np.stack([pictures.resize(sample, space[0]) for sample in samples])
-    for axis, side in enumerate(space, 1):
-        samples = np.repeat(samples, side // samples.shape[axis], axis=axis)
-    return samples
+    if len(shape) == 4:
+        made = [grids.fitted(grid, policy)[..., None] for grid in samples[..., 0]]
+    else:
+        space = (shape[1], shape[2])
+        made = [with_channels(resized(sample, space, policy), shape[0]) for sample in samples]
+    return np.stack(made) if made else np.empty((0, *shape[1:], shape[0]), np.uint8)
 
 
-def not_blank(samples: Bytes, rows: NDArray[np.int64], tally: Tally) -> NDArray[np.bool_]:
+def untouched(policy: Policy) -> bool:
+    """Whether voxels stay as they are."""
+    return policy.size is None and not policy.double and policy.pad in (0, (0, 0))
+
+
+def not_blank(samples: Bytes, rows: NDArray[np.int64], account: Account) -> NDArray[np.bool_]:
     """(n,) which voxels are neither all empty nor all full; the others are counted under their row's number."""
     flat = samples.reshape(len(samples), -1)
     full = flat.sum(axis=1, dtype=np.int64)
     kept: NDArray[np.bool_] = (full > 0) & (full < flat.shape[1])
     for row in rows[~kept]:
-        tally.skip(f"row {row}", Bad("is blank: all empty or all full", "VOX_BLANK"))
+        account.skip(f"row {row}", Bad("is blank: all empty or all full", "VOX_BLANK"))
     return kept
 
 

@@ -14,7 +14,8 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from gansaku.data.store import Bytes, Dataset
+from gansaku.data.content import Bytes
+from gansaku.data.store import Dataset
 from gansaku.errors import DataError
 from gansaku.keys import generator
 

@@ -19,43 +19,51 @@ from typing import IO, Any, cast
 import numpy as np
 from numpy.typing import NDArray
 
-from gansaku.data.store import at_once, sides
+from gansaku.data.content import at_once
 from gansaku.data.tally import Damaged
 from gansaku.errors import DataError
+
+Blocks = Iterator[NDArray[Any]]
 
 
 @dataclass(frozen=True)
 class Array:
-    """An array in a file, of which only the header has been read. A single value counts as one row."""
+    """Rows of values in one file or several, of which only the heads have been read. A single value counts as one row.
+
+    `made` gives all rows in their order, some at a time; what it raises for a damaged file is told under `code`.
+    """
 
     where: str
-    open: Callable[[], IO[bytes]]
     shape: tuple[int, ...]
     dtype: np.dtype[Any]
-    fortran: bool
+    made: Callable[[], Blocks]
+    code: str = "NPY"
 
-    def blocks(self) -> Iterator[NDArray[Any]]:
-        """All of it, some rows at a time. Raises DataError when the file is cut short or damaged."""
-        rows, row = self.shape[0], self.shape[1:]
-        step = at_once(math.prod(row) * self.dtype.itemsize)
-        with readable(self.where), self.open() as stream:
-            read_head(stream)
-            if self.fortran:  # a row lies scattered over all of the file
-                whole = self.formed(stream.read(), self.shape)
-                yield from (whole[start : start + step] for start in range(0, rows, step))
-                return
-            for start in range(0, rows, step):
-                shape = (min(step, rows - start), *row)
-                yield self.formed(stream.read(math.prod(shape) * self.dtype.itemsize), shape)
-
-    def formed(self, content: bytes, shape: tuple[int, ...]) -> NDArray[Any]:
-        if len(content) < math.prod(shape) * self.dtype.itemsize:
-            raise DataError(self.where, f"ends before the {self.shape} values that its header promises; copy or "
-                            "download it again", "NPY_SHORT")  # fmt: skip
-        return np.frombuffer(content, self.dtype, math.prod(shape)).reshape(shape, order="F" if self.fortran else "C")
+    def blocks(self) -> Blocks:
+        """All of it, some rows at a time. Raises DataError when a file is cut short or damaged."""
+        with readable(self.where, self.code):
+            yield from self.made()
 
     def whole(self) -> NDArray[Any]:
         return np.concatenate([np.empty((0, *self.shape[1:]), self.dtype), *self.blocks()])
+
+
+def held(where: str, values: NDArray[Any]) -> Array:
+    """What is in memory already, as an array of a file."""
+    return Array(where, values.shape, values.dtype, lambda: iter([values]))
+
+
+def rows_of(where: str, stream: IO[bytes], shape: tuple[int, ...], dtype: np.dtype[Any], code: str = "NPY") -> Blocks:
+    """The rows that follow in a stream, some at a time. Raises DataError when it ends before."""
+    step = at_once(math.prod(shape[1:]) * dtype.itemsize)
+    for start in range(0, shape[0], step):
+        part = (min(step, shape[0] - start), *shape[1:])
+        size = math.prod(part) * dtype.itemsize
+        content = stream.read(size)
+        if len(content) < size:
+            raise DataError(where, f"ends before the {math.prod(shape):,} values that its header promises; copy or "
+                            "download it again", f"{code}_SHORT")  # fmt: skip
+        yield np.frombuffer(content, dtype).reshape(part)
 
 
 @contextmanager
@@ -81,8 +89,22 @@ def array(where: str, open_stream: Callable[[], IO[bytes]]) -> Array:
     if dtype.hasobject:
         raise DataError(where, "holds Python objects, which are not loaded; save plain numbers", "NPY_OBJECT")
     if math.prod(shape[1:]) > 512**3:
-        raise DataError(where, f"has samples of {sides(shape[1:])}, beyond 512x512x512 values", "NPY_LARGE")
-    return Array(where, open_stream, shape or (1,), dtype, fortran)
+        raise DataError(where, f"has samples of {'x'.join(map(str, shape[1:]))}, beyond 512x512x512 values", "NPY_LARGE")
+    shape = shape or (1,)
+
+    def made() -> Blocks:
+        with open_stream() as stream:
+            read_head(stream)
+            yield from (scattered if fortran else rows_of)(where, stream, shape, dtype)
+
+    return Array(where, shape, dtype, made)
+
+
+def scattered(where: str, stream: IO[bytes], shape: tuple[int, ...], dtype: np.dtype[Any]) -> Blocks:
+    """The rows of an array in Fortran order, where a row lies scattered over all of the file."""
+    rows = np.concatenate([*rows_of(where, stream, shape[::-1], dtype)]).T
+    step = at_once(math.prod(shape[1:]) * dtype.itemsize)
+    yield from (rows[start : start + step] for start in range(0, len(rows), step))
 
 
 def read_head(stream: IO[bytes]) -> tuple[tuple[int, ...], bool, np.dtype[Any]]:
@@ -96,9 +118,10 @@ def read_head(stream: IO[bytes]) -> tuple[tuple[int, ...], bool, np.dtype[Any]]:
 
 
 @contextmanager
-def readable(where: str) -> Iterator[None]:
+def readable(where: str, code: str = "NPY") -> Iterator[None]:
     """Turn what a damaged file raises into a DataError, before the writer around takes it for a full disk."""
     try:
         yield
     except Damaged as error:
-        raise DataError(where, f"is damaged or cut short ({error}); copy or download it again", "NPY_CORRUPT") from error
+        raise DataError(where, f"is damaged or cut short ({error}); copy or download it again",
+                        f"{code}_CORRUPT") from error  # fmt: skip

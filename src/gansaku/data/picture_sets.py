@@ -1,64 +1,118 @@
-"""Many pictures to one kind of sample: their common size and channels, their classes, decoded in blocks."""
+"""Many picture files to one kind of sample: their common size and channels, their classes, decoded on all cores."""
 
 from __future__ import annotations
 
 import math
-import os
-from collections.abc import Iterable, Iterator, Sequence
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
+from dataclasses import dataclass, field
 from functools import partial
+from typing import NamedTuple
 
 import numpy as np
 
 from gansaku.data import pictures
-from gansaku.data.folders import Entry, layout, natural
-from gansaku.data.store import SPLITS, Block, Content, Progress, at_once
-from gansaku.data.tally import Bad, Damaged, Tally, unreadable
+from gansaku.data.content import BLOCK, SPLITS, WORKERS, Block, Bytes, Content, at_once, in_parallel
+from gansaku.data.cuts import Cut, Cutter
+from gansaku.data.layouts import Place, classes_of, empty_classes, places
+from gansaku.data.policy import Policy
+from gansaku.data.resizing import fitted_space, resized
+from gansaku.data.splits import held_out
+from gansaku.data.tally import Account, Bad, Damaged, Note, Tally, unreadable
+from gansaku.data.tree import Entry, Tree, checked, hidden, suffix
 from gansaku.errors import DataError
 
+SUFFIXES = frozenset({".png", ".jpg", ".jpeg", ".jpe", ".jfif", ".webp", ".bmp", ".gif", ".tif", ".tiff"})
+OTHER_PICTURES = frozenset({".svg", ".eps", ".ps", ".pdf", ".psd", ".heic", ".heif", ".avif", ".exr", ".hdr", ".fits", ".fit",
+                            ".raw", ".dng", ".cr2", ".nef", ".arw", ".jp2", ".tga", ".ppm", ".pgm", ".pbm"})  # fmt: skip
 LARGEST_FILE = 1 << 28  # bytes
-BLOCK = 512  # pictures, so that small ones show progress too
+
+MakeCutter = Callable[[Sequence[str]], Cutter]  # from the names of all pictures
+
+
+class Item(NamedTuple):
+    """A picture file that will be decoded, its class (a number), and whether it is trained on."""
+
+    entry: Entry
+    split: str
+    label: int
+
+
+@dataclass(frozen=True)
+class Work:
+    """What every picture of a set goes through."""
+
+    policy: Policy
+    shape: tuple[int, ...]
+    classes: dict[str, int] = field(default_factory=dict)
+    cutter: Cutter | None = None
 
 
 @contextmanager
-def content(entries: Sequence[Entry], size: int | None, tally: Tally, progress: Progress) -> Iterator[Content]:
-    """Headers of all first, so that a mistake is told at once; pixels as the blocks are asked for, a few at a time."""
-    if not tally.report["files"]:
-        raise DataError(tally.source, f"holds no pictures (other files: {tally.report['ignored']}); put PNG, JPEG, WebP, "
-                        "BMP, GIF or TIFF files there", "DATA_EMPTY")  # fmt: skip
-    with ThreadPoolExecutor(min(8, os.cpu_count() or 1)) as pool:
-        good: list[Entry] = []
-        headers: list[pictures.Header] = []
-        for entry, header in zip(entries, pool.map(partial(header_of, size), entries), strict=True):
+def content(tree: Tree, policy: Policy, tally: Tally, make_cutter: MakeCutter | None = None) -> Iterator[Content]:
+    """Headers of all first, so that a mistake is told at once; pixels as the blocks are asked for."""
+    entries = checked(tree, wanted(tree, tally), tally)
+    tally.files = len(entries) + tally.bad
+    if not tally.files:
+        raise DataError(tally.source, f"holds no pictures (other files: {tally.ignored}); put PNG, JPEG, WebP, BMP, GIF or "
+                        "TIFF files there", "DATA_EMPTY")  # fmt: skip
+    good, headers = readable(entries, policy, make_cutter is not None, tally)
+    tally.check()
+    cutter = make_cutter([entry.name for entry in good]) if make_cutter else None
+    tally.check()
+    found = places(tally.source, [entry.name for entry in good], tree, policy.layout, tally)
+    classes = class_names(found, tree, [entry.name for entry in good], cutter, policy, tally)
+    channels = policy.channels if isinstance(policy.channels, int) else 1 if all(h.grey for h in headers) else 3
+    shape = (channels, *common_space(tally.source, headers, policy, cutter))
+    tally.more["formats"] = dict(Counter(header.format for header in headers).most_common())
+    tally.more["modes"] = dict(Counter(header.mode for header in headers).most_common())
+    numbers = {label: number for number, label in enumerate(classes)}
+    items = [Item(entry, place.split, numbers.get(place.label, 0))
+             for entry, place in zip(good, with_held_out(good, found, policy), strict=True)]  # fmt: skip
+    work = Work(policy, shape, numbers, cutter)
+    copies = len(policy.face_scales) * 2 if policy.faces else 1
+    step = max(1, min(BLOCK, at_once(math.prod(shape) * copies)))
+    tasks = []
+    for split in SPLITS:
+        queue = [item for item in items if item.split == split]
+        tasks += [partial(block, work, queue[start : start + step], split) for start in range(0, len(queue), step)]
+    yield Content(shape, classes, len(items), in_parallel(tasks))
+
+
+def wanted(tree: Tree, tally: Tally) -> Iterator[str]:
+    """The names that should be pictures. Counts the others; skips those of formats that are never opened."""
+    for name in tree.names:
+        if not hidden(name) and suffix(name) in SUFFIXES:
+            yield name
+        elif not hidden(name) and suffix(name) in OTHER_PICTURES:
+            tally.skip(name, Bad(f"is a {suffix(name)} file; convert it to PNG or JPEG", "IMG_FORMAT"))
+        else:
+            tally.ignored += 1
+
+
+def readable(
+    entries: Sequence[Entry], policy: Policy, cutting: bool, tally: Tally
+) -> tuple[list[Entry], list[pictures.Header]]:
+    """The entries whose headers can be used, with these; the others are skipped."""
+    good: list[Entry] = []
+    headers: list[pictures.Header] = []
+    with ThreadPoolExecutor(WORKERS) as pool:
+        for entry, header in zip(entries, pool.map(partial(header_of, policy, cutting), entries), strict=True):
             if isinstance(header, Bad):
                 tally.skip(entry.name, header)
-            else:
-                good.append(entry)
-                headers.append(header)
-        tally.check()
-        space = (size, size) if size is not None else common_size(tally.source, headers)
-        shape = (1 if all(header.grey for header in headers) else 3, *space)
-        places = layout(tally.source, [entry.name for entry in good])
-        classes = sorted({label for _, label in places if label}, key=natural)
-        numbers = {label: number for number, label in enumerate(classes)}
-
-        def blocks() -> Iterator[Block]:
-            done, step = 0, min(BLOCK, at_once(math.prod(shape)))
-            for split in SPLITS:
-                queue = [(e, numbers.get(label, 0)) for e, (own, label) in zip(good, places, strict=True) if own == split]
-                for start in range(0, len(queue), step):
-                    part = queue[start : start + step]
-                    decoded = pool.map(partial(pixels_of, size, shape), (entry for entry, _ in part))
-                    if block := taken(part, decoded, split, tally):
-                        yield block
-                    done += len(part)
-                    progress(done, len(good))
-
-        yield Content(shape, tuple(classes), blocks())
+                continue
+            good.append(entry)
+            headers.append(header)
+            if not cutting and enlarges(header.height, header.width, policy):
+                tally.note(entry.name, enlarged(header.height, header.width))
+            if other := pictures.disguised(entry.name, header.format):
+                tally.note(entry.name, other)
+    return good, headers
 
 
-def header_of(size: int | None, entry: Entry) -> pictures.Header | Bad:
+def header_of(policy: Policy, cutting: bool, entry: Entry) -> pictures.Header | Bad:
     """The header, or why the picture cannot be used at this size."""
     try:
         if entry.size > LARGEST_FILE:
@@ -69,54 +123,145 @@ def header_of(size: int | None, entry: Entry) -> pictures.Header | Bad:
         return bad
     except Damaged as error:
         return unreadable(error)
+    if policy.space is None or cutting:
+        return header
     short, long = sorted((header.height, header.width))
-    if size is not None and long > pictures.FLATTEST * short:
-        return Bad(f"is {header.width}x{header.height}, flatter than {pictures.FLATTEST}:1; crop it", "IMG_ASPECT")
-    if size is not None and 4 * short < size:
-        return Bad(f"is {header.width}x{header.height}, less than a quarter of size {size}", "IMG_TOO_SMALL")
+    if long > policy.max_aspect * short:
+        return Bad(f"is {header.width}x{header.height}, flatter than {policy.max_aspect:g}:1; crop it, or allow it with "
+                   "--max-aspect", "IMG_ASPECT")  # fmt: skip
+    least = policy.min_side if policy.min_side is not None else -(-min(policy.space) // 4)
+    if short < least:
+        return Bad(f"is {header.width}x{header.height}, and at least {least} pixels are asked for on its shorter side; "
+                   "--min-side changes that", "IMG_TOO_SMALL")  # fmt: skip
     return header
 
 
-def pixels_of(size: int | None, shape: tuple[int, ...], entry: Entry) -> pictures.Decoded | Bad:
-    """The picture as (*S, C), with notes of what was converted, or why it cannot be used."""
+def enlarges(height: float, width: float, policy: Policy) -> bool:
+    """Whether pixels must be invented to bring this to the policy's size."""
+    if policy.space is None:
+        return False
+    scales = (policy.space[0] / height, policy.space[1] / width)
+    return (min(scales) if policy.fit in ("fit", "pad") else max(scales)) > 1
+
+
+def enlarged(height: int, width: int) -> Note:
+    return Note(
+        f"is {width}x{height} and was enlarged; leave it out with --min-side, or ask for a smaller --size", "IMG_UPSCALED"
+    )
+
+
+def common_space(source: str, headers: Sequence[pictures.Header], policy: Policy, cutter: Cutter | None) -> tuple[int, int]:
+    """The (height, width) that all pictures come to. Raises DataError when they differ."""
+    if policy.space is not None and policy.fit != "fit":
+        return policy.space
+    if cutter is not None:
+        raise DataError(source, "is cut into parts of many sizes; give --size 64, or another", "IMG_SIZES")
+    spaces = Counter(fitted_space(h.height, h.width, policy) for h in headers)
+    if len(spaces) == 1:
+        return next(iter(spaces))
+    small, large = min(spaces, key=math.prod), max(spaces, key=math.prod)
+    help_ = "--fit crop, pad or stretch makes them one" if policy.space else "give --size 64, or another"
+    raise DataError(source, f"has pictures of {len(spaces)} sizes, from {small[1]}x{small[0]} to {large[1]}x{large[0]} "
+                    f"pixels; {help_}", "IMG_SIZES")  # fmt: skip
+
+
+def class_names(
+    found: Sequence[Place], tree: Tree, names: Sequence[str], cutter: Cutter | None, policy: Policy, tally: Tally
+) -> tuple[str, ...]:
+    """The classes by folders, or those that the cuts have. Raises DataError when classes are asked for and there are none."""
+    if cutter is not None and cutter.classes is not None:
+        classes = cutter.classes if len(cutter.classes) > 1 else ()
+    else:
+        empty = empty_classes(found, names, tree)
+        for name in empty:
+            what = "it stays a class" if policy.keep_empty else "it is left out; --keep-empty keeps it as a class"
+            tally.warn(name, f"is a class folder without a picture; {what}", "CLASS_EMPTY")
+        classes = classes_of(found, empty if policy.keep_empty else ())
+    if policy.conditional and len(classes) < 2:
+        raise DataError(tally.source, f"has {len(classes) or 'no'} class, and --conditional needs two or more; put the "
+                        "pictures into a folder for each class", "DATA_CLASSES")  # fmt: skip
+    return classes
+
+
+def with_held_out(entries: Sequence[Entry], found: Sequence[Place], policy: Policy) -> Sequence[Place]:
+    """The same places, with a test split where there is none and one is asked for."""
+    if not policy.held_out or any(place.split == "test" for place in found):
+        return found
+    chosen = held_out((entry.name for entry in entries), policy.held_out)
+    return [
+        place._replace(split="test") if entry.name in chosen else place for entry, place in zip(entries, found, strict=True)
+    ]
+
+
+def block(work: Work, items: Sequence[Item], split: str) -> Block:
+    """The samples of these pictures; what cannot be used is in the account."""
+    account = Account()
+    samples: list[Bytes] = []
+    labels: list[int] = []
+    names: list[str] = []
+    columns: dict[str, list[float]] = {name: [] for name in (work.cutter.columns if work.cutter else ())}
+    for item in items:
+        for name, pixels, cut in samples_of(work, item, account):
+            samples.append(pixels)
+            names.append(name)
+            own = cut.label if cut is not None else None
+            labels.append(item.label if own is None else work.classes.get(own, 0))
+            for column, values in columns.items():
+                values.append(cut.columns[column] if cut is not None else float("nan"))
+    stacked = np.stack(samples) if samples else np.empty((0, *work.shape[1:], work.shape[0]), np.uint8)
+    given = {name: np.array(values, np.float32) for name, values in columns.items()}
+    return Block(stacked, np.array(labels, np.int64), split, given, names, account, len(items))
+
+
+def samples_of(work: Work, item: Item, account: Account) -> Iterator[tuple[str, Bytes, Cut | None]]:
+    """(name, (*S, C), cut) of each sample in a picture file."""
     try:
-        with entry.open() as stream:
-            pixels, notes = pictures.decode(stream.read())
+        with item.entry.open() as stream:
+            frames = pictures.decode(stream.read(), work.policy, whole=work.cutter is not None)
     except Bad as bad:
-        return bad
+        account.skip(item.entry.name, bad)
+        return
     except Damaged as error:
-        return unreadable(error)
-    if size is not None:
-        notes += ("enlarged",) if min(pixels.shape[:2]) < size else ()
-        pixels = pictures.resize(pixels, size)
-    if pixels.shape[2] < shape[0]:
-        pixels, notes = np.repeat(pixels, shape[0], axis=2), (*notes, "grey to colour")
-    if pixels.shape != (*shape[1:], shape[0]):
-        return Bad(f"decodes to {pixels.shape}, unlike its header", "IMG_CORRUPT")
-    return pictures.Decoded(pixels, notes)
+        account.skip(item.entry.name, unreadable(error))
+        return
+    for number, frame in enumerate(frames):
+        name = item.entry.name if len(frames) == 1 else f"{item.entry.name}#{number}"
+        for note in frame.notes:
+            account.note(name, note)
+        cuts: Iterable[Cut | None] = (None,)
+        if work.cutter is not None:
+            cutting = work.cutter(name, frame.pixels)
+            cuts = cutting.cuts
+            for note in cutting.notes:
+                account.note(name, note)
+            for ending, why in cutting.skipped:
+                account.skip(name + ending, why)
+        for cut in cuts:
+            yield from finished(work, name, frame.pixels, cut, account)
 
 
-def taken(
-    part: Sequence[tuple[Entry, int]], decoded: Iterable[pictures.Decoded | Bad], split: str, tally: Tally
-) -> Block | None:
-    """The good ones of these pictures with their labels, None where there are none; the others are counted."""
-    pixels, labels = [], []
-    for (entry, label), found in zip(part, decoded, strict=True):
-        if isinstance(found, Bad):
-            tally.skip(entry.name, found)
-            continue
-        pixels.append(found.pixels)
-        labels.append(label)
-        for note in found.notes:
-            tally.convert(note)
-    return Block(np.stack(pixels), np.array(labels, np.int64), split, {}) if pixels else None
+def finished(
+    work: Work, name: str, pixels: Bytes, cut: Cut | None, account: Account
+) -> Iterator[tuple[str, Bytes, Cut | None]]:
+    """The sample of a picture or of a part of it, in the set's size and channels; nothing where it cannot have them."""
+    space = (work.shape[1], work.shape[2])
+    full = name if cut is None else f"{stem(name)}{cut.ending}"
+    part = None if cut is None else (cut.left, cut.top, cut.right, cut.bottom)
+    if cut is not None and enlarges(cut.bottom - cut.top, cut.right - cut.left, work.policy):
+        account.note(full, enlarged(round(cut.bottom - cut.top), round(cut.right - cut.left)))
+    sample = resized(pixels, space, work.policy, part)
+    if cut is not None and cut.mirrored:
+        sample = np.ascontiguousarray(sample[:, ::-1])
+    if sample.shape[2] != work.shape[0]:
+        account.convert("grey to colour" if work.shape[0] == 3 else "colour to grey")
+        sample = pictures.with_channels(sample, work.shape[0])
+    if sample.shape != (*work.shape[1:], work.shape[0]):
+        account.skip(full, Bad(f"decodes to {sample.shape}, unlike its header", "IMG_CORRUPT"))
+        return
+    yield full, sample, cut
 
 
-def common_size(source: str, headers: Sequence[pictures.Header]) -> tuple[int, int]:
-    """The (height, width) that all pictures have. Raises DataError when they differ."""
-    sizes = {header[:2] for header in headers}
-    if len(sizes) == 1:
-        return sizes.pop()
-    small, large = min(sizes, key=math.prod), max(sizes, key=math.prod)
-    raise DataError(source, f"has pictures of {len(sizes)} sizes, from {small[1]}x{small[0]} to {large[1]}x{large[0]} "
-                    "pixels; give --size 64, or another, to resize and crop them to squares", "IMG_SIZES")  # fmt: skip
+def stem(name: str) -> str:
+    """The name without its last suffix: what a part's name begins with."""
+    head, dot, tail = name.rpartition(".")
+    return head if dot and "/" not in tail and head and not head.endswith("/") else name

@@ -4,38 +4,33 @@
     samples              uint8, contiguous, not compressed: pictures (N, *S, C); voxels one row of bits each, (N, bytes)
     labels               (N,) int64, all zero where there are no classes
     columns/<name>       (N,) float32
-    about                JSON as uint8: name, shape, classes, counts, fingerprint, source, report
+    names, name_ends     UTF-8 of where each sample came from, one after the other, and (N,) int64 where each ends
+    skipped              JSON: every file that was left out, [name, why, code]
+    about                JSON: name, shape, classes, counts, fingerprint, source, policy, report
 
-Training rows come first, test rows after them.
+Training rows come first, test rows after them. A store in shards has no `samples`: `about` names a folder beside it, whose
+files 00000.h5, … hold some rows each.
 """
 
 from __future__ import annotations
 
-import hashlib
 import json
 import math
-import os
-from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import suppress
+from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, overload
 
 import h5py
 import numpy as np
 from numpy.typing import NDArray
 
-from gansaku import files
-from gansaku.errors import DataError, DiskError
+from gansaku.data.content import Bytes
+from gansaku.errors import DataError
 
-VERSION = 1
-SPLITS = ("train", "test")  # in the order of their rows
-AT_ONCE = 1 << 24  # bytes of samples in memory at a time while a store is prepared and written
-
-Bytes = NDArray[np.uint8]
-Columns = Mapping[str, NDArray[np.float32]]
-Progress = Callable[[int, int], None]  # (samples done, of how many)
+VERSION = 2
+READABLE = (1, 2)
 
 
 @dataclass(frozen=True)
@@ -48,28 +43,63 @@ class Facts:
     classes: tuple[str, ...]
 
 
-class Block(NamedTuple):
-    """Some samples of one split on their way into a store: (n, *S, C), pictures 0..255, voxels 0/1."""
+class Names(Sequence[str]):
+    """Where each sample came from. As bytes in memory, since a million names as text would take a hundred megabytes."""
 
-    samples: Bytes
-    labels: NDArray[np.int64]
-    split: str
-    columns: Columns
+    def __init__(self, text: bytes, ends: NDArray[np.int64]):
+        self.text, self.ends = text, ends
+
+    def __len__(self) -> int:
+        return len(self.ends)
+
+    @overload
+    def __getitem__(self, index: int) -> str: ...
+    @overload
+    def __getitem__(self, index: slice) -> list[str]: ...
+    def __getitem__(self, index: int | slice) -> str | list[str]:
+        if isinstance(index, slice):
+            return [self[i] for i in range(*index.indices(len(self)))]
+        place = range(len(self))[index]
+        start = int(self.ends[place - 1]) if place else 0
+        return self.text[start : int(self.ends[place])].decode("utf-8", "surrogateescape")
 
 
-class Content(NamedTuple):
-    """What a source holds: sample shape (C, *S), class names or (), and its blocks, made as they are asked for."""
+class Shards:
+    """The rows of all shards as one array; a shard is opened when a row of it is first asked for."""
 
-    shape: tuple[int, ...]
-    classes: tuple[str, ...]
-    blocks: Iterator[Block]
+    def __init__(self, paths: Sequence[Path], ends: Sequence[int], row: tuple[int, ...], fingerprint: str):
+        self.paths, self.ends, self.row, self.fingerprint = paths, [*ends], row, fingerprint
+        self.maps: dict[int, Bytes] = {}
+
+    def __len__(self) -> int:
+        return self.ends[-1]
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        return (len(self), *self.row)
+
+    def __getitem__(self, indices: NDArray[np.int64]) -> Bytes:
+        found = np.empty((len(indices), *self.row), np.uint8)
+        shards = np.searchsorted(self.ends, indices, side="right")
+        for shard in np.unique(shards):
+            where = shards == shard
+            start = self.ends[shard - 1] if shard else 0
+            found[where] = self.rows_of(int(shard))[indices[where] - start]
+        return found
+
+    def rows_of(self, shard: int) -> Bytes:
+        if shard not in self.maps:
+            path, count = self.paths[shard], self.ends[shard] - (self.ends[shard - 1] if shard else 0)
+            self.maps[shard] = open_shard(path, count, self.row, self.fingerprint)
+        return self.maps[shard]
 
 
 @dataclass(frozen=True, eq=False)
 class Dataset:
     """An opened store. `shape` is (C, *S); `counts` has "train" and, where there are some, "test".
 
-    `report` is what preparation skipped and converted: counts by code, and the first examples.
+    `report` is what preparation skipped, warned of and converted: counts by code, and the first messages; `skipped` is all
+    of the first, [name, why, code]. `policy` has the choices that were not the usual ones.
     """
 
     path: Path
@@ -82,7 +112,9 @@ class Dataset:
     fingerprint: str  # SHA-256 of shape, sample bytes and labels
     source: str
     report: dict[str, Any]
-    stored: Bytes  # mapped, not read: pictures (N, *S, C), voxels (N, bytes)
+    stored: Bytes | Shards  # mapped, not read: pictures (N, *S, C), voxels (N, bytes)
+    names: Sequence[str] = ()  # where each sample came from; () where that is not known
+    policy: dict[str, Any] | None = None
 
     @property
     def facts(self) -> Facts:
@@ -91,6 +123,12 @@ class Dataset:
     @property
     def voxels(self) -> bool:
         return is_voxels(self.shape)
+
+    @cached_property
+    def skipped(self) -> list[list[str]]:
+        """Every file that was left out: [name, why, code]."""
+        with h5py.File(self.path, "r", locking=False) as file:
+            return list(json.loads(bytes(plain(self.path, file, "skipped")))) if "skipped" in file else []
 
     def rows(self, indices: NDArray[np.int64]) -> Bytes:
         """Samples (n, *S, C) in the order asked for, a copy: pictures 0..255, voxels 0/1."""
@@ -107,7 +145,7 @@ def is_voxels(shape: Sequence[int]) -> bool:
 
 def packed(samples: Bytes) -> Bytes:
     """Voxels (n, D, H, W, 1) of 0/1 -> (n, bytes), eight to a byte, the last byte filled with zeros."""
-    return np.packbits(samples.reshape(len(samples), -1), axis=1)
+    return np.packbits(samples.reshape(len(samples), math.prod(samples.shape[1:])), axis=1)
 
 
 def unpacked(rows: Bytes, shape: Sequence[int]) -> Bytes:
@@ -120,93 +158,9 @@ def sides(space: Sequence[int]) -> str:
     return "x".join(map(str, space))
 
 
-def at_once(size: int) -> int:
-    """How many samples of so many bytes are held in memory at a time: at least one."""
-    return max(1, AT_ONCE // max(1, size))
-
-
 def row_shape(shape: Sequence[int]) -> tuple[int, ...]:
     """How one sample (C, *S) lies in the file."""
     return (-(-math.prod(shape) // 8),) if is_voxels(shape) else (*shape[1:], shape[0])
-
-
-def write(
-    path: Path,
-    blocks: Iterable[Block],
-    *,
-    name: str,
-    shape: tuple[int, ...],
-    classes: tuple[str, ...] = (),
-    source: str = "",
-    report: Mapping[str, Any] | None = None,
-) -> None:
-    """Write a store whole or not at all, holding one block in memory at a time.
-
-    How many samples there will be need not be known: they are collected in a raw file beside the store first, since
-    a contiguous dataset cannot grow. `report` is read after the last block, so the producer of blocks may fill it.
-    Training blocks must come before test blocks. Raises DiskError; errors of `blocks` pass through.
-    """
-    with files.replacing(path) as temporary:
-        raw = path.with_name(f"{files.TEMPORARY}{os.getpid()}-raw-{path.name}")
-        try:
-            with files.create(raw) as spooled:
-                labels, columns, counts, fingerprint = spool(spooled, blocks, shape)
-            about = {
-                "name": name,
-                "shape": shape,
-                "classes": classes,
-                "counts": counts,
-                "fingerprint": fingerprint,
-                "source": source,
-                "report": dict(report or {}),
-            }
-            with files.forgiving(temporary) as disk, h5py.File(disk, "w") as file:
-                file.attrs["gansaku"] = VERSION
-                samples = file.create_dataset("samples", (len(labels), *row_shape(shape)), np.uint8)
-                copy_rows(raw, samples, lambda: disk.failure is None)
-                file["labels"] = labels
-                for column, values in columns.items():
-                    file[f"columns/{column}"] = values
-                # as a dataset, since attributes end at 64 KB; ASCII, since a file name may be no UTF-8
-                file["about"] = np.frombuffer(json.dumps(about).encode("ascii"), np.uint8)
-        finally:
-            with suppress(DiskError):  # what cannot be removed now is swept later
-                files.remove(raw)
-
-
-def spool(
-    raw: files.File, blocks: Iterable[Block], shape: tuple[int, ...]
-) -> tuple[NDArray[np.int64], dict[str, NDArray[np.float32]], dict[str, int], str]:
-    """Append all samples to the raw file; labels, columns, counts and fingerprint are what is left in memory."""
-    digest = hashlib.sha256(json.dumps(shape).encode())
-    labels: list[NDArray[np.int64]] = []
-    columns: dict[str, list[NDArray[np.float32]]] = {}
-    counts: Counter[str] = Counter()
-    for block in blocks:
-        assert block.samples.dtype == np.uint8
-        assert block.samples.shape[1:] == (*shape[1:], shape[0])
-        assert block.split in SPLITS
-        assert block.split == "test" or not counts["test"], "training rows come first"
-        content = np.ascontiguousarray(packed(block.samples) if is_voxels(shape) else block.samples)
-        raw.write(content.data)
-        digest.update(content.data)
-        labels.append(block.labels.astype("<i8"))
-        for column, values in block.columns.items():
-            columns.setdefault(column, []).append(values.astype("<f4"))
-        counts[block.split] += len(content)
-    assert counts["train"] > 0, "a store holds at least one training sample"
-    all_labels = np.concatenate(labels)
-    digest.update(all_labels.tobytes())
-    return all_labels, {name: np.concatenate(parts) for name, parts in columns.items()}, +counts, digest.hexdigest()
-
-
-def copy_rows(raw: Path, samples: Any, going_on: Callable[[], bool]) -> None:
-    """Copy the raw file into the HDF5 dataset, some rows at a time, as long as that is of use."""
-    mapped = np.memmap(raw, np.uint8, mode="r", shape=samples.shape)
-    step = at_once(math.prod(samples.shape[1:]))
-    for start in range(0, len(mapped), step):
-        if going_on():
-            samples[start : start + step] = mapped[start : start + step]
 
 
 def open_store(path: Path) -> Dataset:
@@ -228,16 +182,25 @@ def open_store(path: Path) -> Dataset:
         ) from error
 
 
+def is_store(path: Path) -> bool:
+    """Whether it is an HDF5 file that this program wrote; what cannot be read at all counts as one, and is told when opened."""
+    try:
+        with h5py.File(path, "r", locking=False) as file:
+            return "gansaku" in file.attrs
+    except (OSError, RuntimeError, ValueError):
+        return True
+
+
 def read(path: Path, file: Any) -> Dataset:
     """The dataset in an opened HDF5 file. Whatever h5py raises here means that the file is damaged."""
     if "gansaku" not in file.attrs:
         raise DataError(
             str(path),
-            f"is HDF5, but not a Gansaku store; it holds {contents(file)}. Export the samples as .npy and give that",
+            f"is HDF5, but not a Gansaku store; it holds {contents(file)}. Prepare it, or export the samples as .npy",
             "H5_FOREIGN",
         )
     version = int(file.attrs["gansaku"])
-    if version != VERSION:
+    if version not in READABLE:
         raise DataError(
             str(path),
             f"is a store of version {version}, and this program reads version {VERSION}; prepare it again from its source",
@@ -245,33 +208,76 @@ def read(path: Path, file: Any) -> Dataset:
         )
     about = json.loads(bytes(plain(path, file, "about")))
     shape, counts = tuple(about["shape"]), {split: int(about["counts"][split]) for split in about["counts"]}
-    samples = plain(path, file, "samples")
+    fingerprint = str(about["fingerprint"])
     labels = plain(path, file, "labels")[()]
     if file.get("columns", getlink=True).__class__ not in (type(None), h5py.HardLink):
         raise DataError(str(path), "'columns' is a link, which is not followed; prepare it again", "H5_LINK")
     columns = {name: plain(path, file, f"columns/{name}")[()] for name in file.get("columns", ())}
-    classes = tuple(about["classes"])
+    classes, names = tuple(about["classes"]), names_in(path, file, len(labels))
+    stored = shards_of(path, about, row_shape(shape)) if "shards" in about else mapped(path, file, row_shape(shape))
     whole = (
-        samples.shape == (sum(counts.values()), *row_shape(shape))
-        and samples.dtype == np.uint8
+        stored.shape == (sum(counts.values()), *row_shape(shape))
         and list(counts) in (["train"], ["train", "test"])
         and labels.dtype == np.int64
-        and all(values.shape == (len(samples),) for values in (labels, *columns.values()))
+        and all(values.shape == (len(stored),) for values in (labels, *columns.values()))
         and labels.min() >= 0
         and labels.max() < max(1, len(classes))
     )
     if not whole:
         raise DataError(
             str(path),
-            f"contradicts itself: samples {samples.shape} {samples.dtype}, labels "
-            f"{labels.shape} {labels.dtype}, said to be {counts} of shape {shape} in {len(classes)} "
-            "classes; prepare it again",
+            f"contradicts itself: samples {stored.shape}, labels {labels.shape} {labels.dtype}, said to be {counts} of "
+            f"shape {shape} in {len(classes)} classes; prepare it again",
             "H5_CORRUPT",
         )
+    name, source, report = (about[key] for key in ("name", "source", "report"))
+    policy = about.get("policy")
+    return Dataset(path, name, shape, classes, labels, columns, counts, fingerprint, source, report, stored, names, policy)
+
+
+def mapped(path: Path, file: Any, row: tuple[int, ...]) -> Bytes:
+    """The samples of a file, mapped. Raises ValueError when they are of another type or shape."""
+    samples = plain(path, file, "samples")
+    if samples.dtype != np.uint8 or samples.shape[1:] != row:
+        raise ValueError(f"samples {samples.shape} {samples.dtype}")
     # a plain array over the map: np.memmap's own indexing costs microseconds per batch
-    stored = np.asarray(np.memmap(path, np.uint8, mode="r", offset=samples.id.get_offset(), shape=samples.shape))
-    name, fingerprint, source, report = (about[key] for key in ("name", "fingerprint", "source", "report"))
-    return Dataset(path, name, shape, classes, labels, columns, counts, fingerprint, source, report, stored)
+    return np.asarray(np.memmap(path, np.uint8, mode="r", offset=samples.id.get_offset(), shape=samples.shape))
+
+
+def names_in(path: Path, file: Any, count: int) -> Sequence[str]:
+    """The names of the samples; () where the file has none. Raises ValueError when they contradict themselves."""
+    if "names" not in file:
+        return ()
+    text, ends = bytes(plain(path, file, "names")), plain(path, file, "name_ends")[()]
+    if ends.shape != (count,) or (np.diff(ends, prepend=0) < 0).any() or ends[-1] != len(text):
+        raise ValueError("names that do not fit the samples")
+    return Names(text, ends)
+
+
+def shards_of(path: Path, about: Any, row: tuple[int, ...]) -> Shards:
+    """The shards that an index names, none opened yet. Raises DataError when one is not there."""
+    folder, ends = str(about["shards"]["folder"]), [int(end) for end in about["shards"]["ends"]]
+    if "/" in folder or "\\" in folder or folder in ("", ".", "..") or sorted(set(ends)) != ends or ends[0] < 1:
+        raise ValueError(f"shards in {folder!r} that end at {ends}")
+    paths = [path.with_name(folder) / f"{number:05d}.h5" for number in range(len(ends))]
+    for one in paths:
+        if not one.is_file():
+            raise DataError(str(one), f"is missing; it is a part of {path.name}, which needs the folder {folder} beside it",
+                            "SHARD_MISSING")  # fmt: skip
+    return Shards(paths, ends, row, str(about["fingerprint"]))
+
+
+def open_shard(path: Path, count: int, row: tuple[int, ...], fingerprint: str) -> Bytes:
+    """The rows of one shard, mapped. Raises DataError when it is damaged or belongs to another store."""
+    try:
+        with h5py.File(path, "r", locking=False) as file:
+            about = json.loads(bytes(plain(path, file, "about")))
+            rows = mapped(path, file, row)
+    except (OSError, KeyError, RuntimeError, ValueError, TypeError) as error:
+        raise DataError(str(path), "cannot be read: cut short or damaged; prepare the data again", "H5_CORRUPT") from error
+    if about["fingerprint"] != fingerprint or len(rows) != count:
+        raise DataError(str(path), "belongs to another preparation; prepare the data again", "SHARD_FOREIGN")
+    return rows
 
 
 def plain(path: Path, file: Any, name: str) -> Any:
@@ -286,6 +292,8 @@ def plain(path: Path, file: Any, name: str) -> Any:
     found = file[name]
     if not isinstance(found, h5py.Dataset):
         raise ValueError(f"{name!r} is no dataset")
+    if found.size == 0:
+        return np.empty(found.shape, found.dtype)
     offset = None if found.is_virtual or found.external or found.chunks else found.id.get_offset()
     if offset is None:
         raise DataError(

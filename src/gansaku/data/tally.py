@@ -1,70 +1,144 @@
-"""What preparation leaves out or converts: why, how often, and when it is too much."""
+"""What preparation leaves out, warns of or converts: why, how often, and when it is too much."""
 
 from __future__ import annotations
 
 import zipfile
 import zlib
 from collections import Counter
+from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, NamedTuple
 
 from gansaku.errors import DataError, Stopped
 
 MAX_BAD = 0.01
+EXAMPLES = 10  # messages that the report shows
+SHOWN = 3  # warnings of a kind that it shows
+FAULTLESS = frozenset({"VOX_BLANK", "BOX_FILTERED", "XML_NO_BOX", "FACE_NONE"})  # left out as asked, not for a fault
 Damaged = (OSError, EOFError, zlib.error, zipfile.BadZipFile, RuntimeError, NotImplementedError, ValueError)  # of reading
 
 
 class Bad(Exception):
-    """A sample that cannot be used: why, in a sentence that follows its name, and the code."""
+    """A file or sample that cannot be used: why, in a sentence that follows its name, and the code."""
 
     def __init__(self, sentence: str, code: str):
         super().__init__(sentence)
         self.sentence, self.code = sentence, code
 
 
+class Note(NamedTuple):
+    """Something about a sample that is used all the same: a conversion, which is counted, or with a code a warning."""
+
+    sentence: str
+    code: str = ""
+
+
 def unreadable(error: Exception) -> Bad:
     """What a damaged or vanished file raised, as the reason why it is left out."""
     if isinstance(error, OSError):
         return Bad(f"cannot be read: {error.strerror or error}", "UNREADABLE")
-    return Bad(f"is damaged in the zip ({error})", "ZIP_ENTRY")
+    return Bad(f"is damaged in the archive ({error})", "ZIP_ENTRY")
 
 
 @dataclass
-class Tally:
-    """What became of the samples of a source: `report` is stored with the data.
+class Account:
+    """What was left out, warned of and converted in some part of the work; parts are added up in their order.
 
-    `files` counts the pictures, bad ones too, or an array's rows; `ignored` other files; `skipped` is by code and
-    `converted` by kind; `examples` are the first ten that were skipped.
+    `skipped` has every one, [name, sentence, code]; of the warnings all are counted and the first of a kind kept.
     """
 
-    source: str
-    max_bad: float = MAX_BAD
-    report: dict[str, Any] = field(
-        default_factory=lambda: {"files": 0, "ignored": 0, "skipped": Counter(), "examples": [], "converted": Counter()}
-    )
+    skipped: list[list[str]] = field(default_factory=list)
+    warned: Counter[str] = field(default_factory=Counter)
+    warnings: list[list[str]] = field(default_factory=list)
+    converted: Counter[str] = field(default_factory=Counter)
 
     def skip(self, name: str, bad: Bad) -> None:
-        self.report["skipped"][bad.code] += 1
-        if len(self.report["examples"]) < 10:
-            self.report["examples"].append(str(DataError(name, bad.sentence, bad.code)))
+        self.skipped.append([name, bad.sentence, bad.code])
+
+    def note(self, name: str, note: Note) -> None:
+        if not note.code:
+            self.converted[note.sentence] += 1
+            return
+        self.warned[note.code] += 1
+        self.show([name, note.sentence, note.code])
+
+    def show(self, warning: list[str]) -> None:
+        """Keep the warning among the first of its kind."""
+        if sum(code == warning[2] for _, _, code in self.warnings) < SHOWN:
+            self.warnings.append(warning)
 
     def convert(self, what: str) -> None:
-        self.report["converted"][what] += 1
+        self.note("", Note(what))
+
+    def warn(self, name: str, sentence: str, code: str) -> None:
+        self.note(name, Note(sentence, code))
+
+    def add(self, other: Account) -> None:
+        self.skipped += other.skipped
+        self.warned += other.warned
+        for one in other.warnings:
+            self.show(one)
+        self.converted += other.converted
+
+    def plain(self) -> dict[str, Any]:
+        """JSON, the inverse of `from_plain`."""
+        return {"skipped": self.skipped, "warned": self.warned, "warnings": self.warnings, "converted": self.converted}
+
+    @classmethod
+    def from_plain(cls, plain: Mapping[str, Any]) -> Account:
+        return cls(plain["skipped"], Counter(plain["warned"]), plain["warnings"], Counter(plain["converted"]))
+
+
+@dataclass
+class Tally(Account):
+    """The account of a whole source. `files` counts the samples' files, bad ones too, or an array's rows; `ignored` others."""
+
+    source: str = ""
+    max_bad: float = MAX_BAD
+    files: int = 0
+    ignored: int = 0
+    more: dict[str, Any] = field(default_factory=dict)  # what else the report of this source says
+
+    @property
+    def report(self) -> dict[str, Any]:
+        """What is stored with the data: counts by code and kind, and the first messages."""
+        return {
+            "files": self.files,
+            "ignored": self.ignored,
+            "skipped": dict(Counter(code for _, _, code in self.skipped)),
+            "warned": dict(self.warned),
+            "converted": dict(self.converted),
+            "examples": [message(*one) for one in self.skipped[:EXAMPLES]],
+            "warnings": [message(*one) for one in self.warnings],
+            **self.more,
+        }
 
     @property
     def bad(self) -> int:
-        """How many were skipped by a fault of theirs; blank voxels are none."""
-        return sum(number for code, number in self.report["skipped"].items() if code != "VOX_BLANK")
+        """How many were skipped by a fault of theirs; what was left out as asked is none, nor blank voxels."""
+        return sum(code not in FAULTLESS for _, _, code in self.skipped)
 
     def check(self) -> None:
         """Raises Stopped when more than `max_bad` of all, or all, are bad."""
-        bad, files = self.bad, self.report["files"]
-        if bad and (bad > self.max_bad * files or bad == files):
-            raise Stopped(self.source, f"{bad:,} of {files:,} pictures cannot be used, and at most {self.max_bad:.0%} "
-                          f"may be (--max-bad): {self.shown()}", "DATA_BAD")  # fmt: skip
+        check_share(self.source, self.bad, self.files, self.max_bad, [message(*one) for one in self.faults[:3]])
+        if self.files and self.bad >= self.files:
+            raise self.nothing_left()
+
+    @property
+    def faults(self) -> list[list[str]]:
+        return [one for one in self.skipped if one[2] not in FAULTLESS]
 
     def nothing_left(self) -> Stopped:
-        return Stopped(self.source, f"no training sample is left of {self.report['files']:,}: {self.shown()}", "DATA_BAD")
+        shown = "; ".join(message(*one) for one in self.skipped[:3]) or "no file is a sample"
+        return Stopped(self.source, f"no training sample is left of {self.files:,}: {shown}", "DATA_BAD")
 
-    def shown(self) -> str:
-        return "; ".join(self.report["examples"][:3])
+
+def check_share(source: str, bad: int, files: int, most: float, examples: list[str]) -> None:
+    """Raises Stopped when more than the share `most` of all files are bad."""
+    if bad > most * files:
+        raise Stopped(source, f"{bad:,} of {files:,} files cannot be used, and at most {most:.0%} may be (--max-bad): "
+                      f"{'; '.join(examples)}", "DATA_BAD")  # fmt: skip
+
+
+def message(name: str, sentence: str, code: str) -> str:
+    return str(DataError(name, sentence, code))

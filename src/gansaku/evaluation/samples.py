@@ -13,7 +13,8 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from gansaku import keys
-from gansaku.data.store import SPLITS, Dataset
+from gansaku.data.content import SPLITS
+from gansaku.data.store import Dataset
 from gansaku.errors import UsageError
 from gansaku.sampling import quantized
 

@@ -8,6 +8,7 @@ import importlib.util
 import inspect
 import pkgutil
 import re
+import stat
 import sys
 import traceback
 from collections.abc import Callable
@@ -23,6 +24,8 @@ from gansaku.recipe import Recipe, from_toml
 RecipeFunction = Callable[[Facts], Recipe]
 PART_PACKAGES = ("gansaku.methods", "gansaku.networks")
 PART_MODULES = ("augment", "latents", "losses", "optimizers", "schedules", "targets", "terms")
+
+LONGEST = 1 << 20  # bytes of a recipe's file
 
 Status = Literal["measured", "trained briefly", "builds"]
 
@@ -80,11 +83,11 @@ def find(name: str, facts: Facts) -> Recipe:
 
     Raises RecipeError for an unknown name, naming the nearest.
     """
-    if name.endswith((".yaml", ".yml")):
+    if name.lower().endswith((".yaml", ".yml")):
         raise RecipeError(name, "recipes are TOML; YAML reads 1e-4 as text and no as false", "RECIPE")
     if name.endswith(".toml"):
         load_parts()
-        return from_toml(_text(Path(name)), name)
+        return from_toml(text_of(Path(name)), name)
     if name.endswith(".py"):
         module = use(Path(name))
         own = [n for n, entry in _recipes.items() if entry.make.__module__ == module]
@@ -138,10 +141,16 @@ def _load_package(name: str) -> None:
         importlib.import_module(f"{name}.{found.name}")
 
 
-def _text(path: Path) -> str:
+def text_of(path: Path) -> str:
+    """A recipe's text, UTF-8, with or without a byte order mark. Raises UsageError for what cannot be a recipe."""
     try:
-        return path.read_text()
+        status = path.stat()
+        if not stat.S_ISREG(status.st_mode):
+            raise UsageError(str(path), "is no file; give a recipe's own file", "FILE")
+        if status.st_size > LONGEST:
+            raise UsageError(str(path), f"has {status.st_size:,} bytes; a recipe has at most {LONGEST:,}", "FILE")
+        return path.read_text("utf-8-sig")
     except OSError as error:
         raise UsageError(str(path), f"cannot be read: {error.strerror}", "FILE") from None
-    except UnicodeDecodeError:
-        raise UsageError(str(path), "is no text", "FILE") from None
+    except ValueError:  # of the decoder, or of a path that no system has
+        raise UsageError(str(path), "is no text in UTF-8; save it as such", "FILE") from None

@@ -23,6 +23,8 @@ from gansaku.runs import manifest
 from gansaku.runs.manifest import NUMBERS, TENSORS
 from gansaku.training.state import State, counts, restore, tensors
 
+PICKLES = (".pt", ".pth", ".pkl", ".pickle", ".ckpt", ".bin")
+
 KINDS = {
     torch.float64: "F64", torch.float32: "F32", torch.float16: "F16", torch.bfloat16: "BF16",
     torch.int64: "I64", torch.int32: "I32", torch.int16: "I16", torch.int8: "I8", torch.uint8: "U8", torch.bool: "BOOL",
@@ -81,15 +83,19 @@ def load(path: Path, state: State, run: str = "", fresh: tuple[str, ...] = ()) -
     """Set a fresh state of the same recipe to the checkpoint's; the players in `fresh` begin with new moments.
 
     Raises RunError when it is damaged, when it is another run's, or when its tensors are not those of this state,
-    naming the first five.
+    naming the first five. Then the state is as it was.
     """
+    refuse_unsafe(path / TENSORS)
     manifest.check(path)
     try:
         stored = load_file(path / TENSORS)
-    except SafetensorError as error:
+    except (SafetensorError, OSError, ValueError, KeyError) as error:  # KeyError: a dtype that this torch has not
         raise RunError(str(path / TENSORS), f"is no safetensors file: {error}", "CKPT_CORRUPT") from None
-    compare(path, {n: tuple(t.shape) for n, t in stored.items()}, {n: tuple(t.shape) for n, t in tensors(state).items()})
+    own = tensors(state)
+    compare(path, {n: tuple(t.shape) for n, t in stored.items()}, {n: tuple(t.shape) for n, t in own.items()})
+    compare_kinds(path, stored, own)
     numbers = manifest.read_json(path / NUMBERS)
+    check_numbers(path / NUMBERS, numbers, counts(state))
     if run and numbers.get("run", run) not in ("", run):
         raise RunError(str(path), "is another run's checkpoint; remove it", "CKPT_FOREIGN")
     gone = tuple(f"optimizer/{player}/" for player in fresh)
@@ -107,4 +113,50 @@ def compare(path: Path, stored: dict[str, Any], own: dict[str, Any]) -> None:
     ]
     if wrong:
         sentence = f"belongs to another network: {'; '.join(wrong[:5])}" + (f"; {len(wrong) - 5} more" if wrong[5:] else "")
-        raise RunError(str(path), sentence, "CKPT_FOREIGN")
+        raise RunError(str(path), f"{sentence}; set the recipe's networks as they were, or name a new --run", "CKPT_FOREIGN")
+
+
+def compare_kinds(path: Path, stored: Mapping[str, Tensor], own: Mapping[str, Tensor]) -> None:
+    """Raises RunError when a tensor is of another type of number: read as another, a weight would change."""
+    wrong = [
+        f"{name} is {KINDS.get(value.dtype, value.dtype)} and not {KINDS.get(own[name].dtype)}"
+        for name, value in stored.items()
+        if name in own and value.dtype != own[name].dtype
+    ]
+    if wrong:
+        raise RunError(str(path / TENSORS), f"has other types of numbers: {'; '.join(wrong[:5])}", "CKPT_CORRUPT")
+
+
+def check_numbers(path: Path, numbers: Mapping[str, Any], own: Mapping[str, Any]) -> None:
+    """Raises RunError unless the counts are whole numbers from 0 under the names that a state has."""
+
+    def whole(value: Any) -> bool:
+        return isinstance(value, int) and not isinstance(value, bool) and value >= 0
+
+    size, moves = numbers.get("size"), numbers.get("moves")
+    right = (
+        all(whole(numbers.get(name, 0)) for name in ("seen", "turns", "rollbacks"))
+        and {"seen", "turns"} <= numbers.keys()
+        and isinstance(size, list)
+        and len(size) == len(own["size"])
+        and all(map(whole, size))
+        and isinstance(moves, dict)
+        and moves.keys() == own["moves"].keys()
+        and all(map(whole, moves.values()))
+    )
+    if not right:
+        raise RunError(str(path), "does not hold the counts of a training; the checkpoint is damaged", "CKPT_CORRUPT")
+
+
+def refuse_unsafe(path: Path) -> None:
+    """Raises RunError for a file that begins, or is called, as `torch.save` and pickle have it. Nothing else of it is read."""
+    try:
+        with path.open("rb") as file:
+            start = file.read(9)
+    except OSError:
+        return  # what is missing or unreadable is told by who needs it
+    ours = start[8:] == b"{"  # after the header's length, which may be the same bytes as a pickle's start
+    unsafe = not ours and start.startswith((b"PK\3\4", b"\x80\2", b"\x80\3", b"\x80\4", b"\x80\5"))
+    if unsafe or path.suffix.lower() in PICKLES:
+        raise RunError(str(path), "may be a pickle, which can run any program when it is read, so it is not opened; a "
+                       "run's folder is what continues", "CKPT_UNSAFE")  # fmt: skip

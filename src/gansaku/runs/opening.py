@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping
 from hashlib import blake2b
 from pathlib import Path
@@ -10,8 +11,10 @@ from typing import Any, NamedTuple
 import torch
 
 from gansaku import __version__, files, hardware
+from gansaku.contract import Network
+from gansaku.data.policy import Size
 from gansaku.data.store import Dataset
-from gansaku.errors import RunError
+from gansaku.errors import RecipeError, RunError
 from gansaku.listener import Listener
 from gansaku.parts import Change, difference, shown
 from gansaku.recipe import Recipe, to_toml
@@ -47,7 +50,7 @@ class Plan(NamedTuple):
     base: Recipe  # the recipe before any setting was changed
     dataset: Dataset
     folder: Folder
-    size: int | None  # that pictures were resized to, if they were
+    size: Size  # that pictures were resized to, if they were
     changes: Changes  # against the run that is there already
     new: bool  # none is there
 
@@ -57,14 +60,17 @@ def planned(
     data: str | None,
     run: str | Path | None,
     settings: Mapping[str, Any],
-    size: int | None,
-    open_data: Callable[[str, int | None], Dataset],
+    size: Size,
+    open_data: Callable[[str, Size], Dataset],
     where: torch.device,
     allow: bool,
     say: Callable[[str], None],
 ) -> Plan:
     """Recipe, data and folder from what was asked for and what is there. Raises a GansakuError when they do not fit."""
+    hardware.check_ranks()
     folder = Folder(Path(run)) if run is not None else None
+    if folder is not None and folder.path.is_file():
+        checkpoint.refuse_unsafe(folder.path)
     if isinstance(recipe, str) and recipe.endswith(".py"):
         registry.use(Path(recipe))  # the stored recipe may have its parts
     stored = stored_recipe(folder) if folder is not None and folder.exists else None
@@ -84,6 +90,7 @@ def planned(
         wanted = wanted.but(precision="fp32")
         say("precision: fp32, since this processor has no bf16 of its own")
     check_data(wanted, dataset)
+    check_memory(wanted, where)
     return Plan(wanted, base, dataset, folder, size, changes, new)
 
 
@@ -107,10 +114,10 @@ def source_of(data: str | None, folder: Folder | None) -> str:
     return "avatars"
 
 
-def size_of(folder: Folder | None) -> int | None:
+def size_of(folder: Folder | None) -> Size:
     """The `--size` that a run's data were prepared with."""
     size = folder.read_about()["data"].get("size") if folder is not None else None
-    return int(size) if size is not None else None
+    return (int(size[0]), int(size[1])) if isinstance(size, list) else None if size is None else int(size)
 
 
 def continued(
@@ -165,6 +172,32 @@ def check_data(recipe: Recipe, dataset: Dataset) -> None:
         raise RunError("recipe.classes", f"{recipe.classes}, and {dataset.name} has {len(dataset.classes)}", "CLASSES")
 
 
+def check_memory(recipe: Recipe, where: torch.device) -> None:
+    """Raises RecipeError for a network that no memory of this machine holds, before torch tries to make it, or an empty one."""
+    there = hardware.memory(where)
+    for name, player in recipe.players.items():
+        weights = weights_of(player.network)
+        if weights == 0:
+            raise RecipeError(f"{name}.network", "has no weights; set a larger width", "SETTING")
+        needed = 16 * (weights or 0)  # with a gradient and two moments, 4 bytes each
+        if there is not None and needed > there:
+            held = "more weights than can be counted" if weights == math.inf else f"{weights:,} weights"
+            raise RecipeError(
+                f"{name}.network",
+                f"has {held}, and this machine has {files.amount(there)} of memory; set a smaller width or latent",
+                "MEMORY",
+            )
+
+
+def weights_of(network: Network) -> float | None:
+    """How many weights a network would have; infinite where torch cannot count them, None where it must be built to know."""
+    try:
+        with torch.device("meta"):  # no memory
+            return sum(parameter.numel() for parameter in network.build().parameters())
+    except Exception as error:  # whatever else is wrong, building it says
+        return math.inf if "overflow" in str(error).lower() else None
+
+
 def about(plan: Plan, where: torch.device) -> dict[str, Any]:
     """What run.json says."""
     recipe, changes = plan.recipe, difference(plan.base, plan.recipe)
@@ -208,6 +241,8 @@ def continued_state(folder: Folder, state: State, changes: Changes, listener: Li
         files.sweep(place)
     newest, damaged = manifest.newest_sound(folder.checkpoints)
     if newest is None and damaged:
+        for path in manifest.found(folder.checkpoints):
+            checkpoint.refuse_unsafe(path / manifest.TENSORS)
         raise RunError(
             str(folder.checkpoints), f"no checkpoint is sound: {damaged[0]}; remove them to begin anew", "CKPT_CORRUPT"
         )

@@ -17,7 +17,7 @@ import numpy as np
 from torch import Tensor
 
 from gansaku import files
-from gansaku.data.store import Progress
+from gansaku.data.content import Progress
 from gansaku.errors import DiskError, UsageError
 from gansaku.render.sheet import animation, origin, png, sheet_of, single, tiles
 from gansaku.runs.run import Run

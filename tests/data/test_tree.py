@@ -1,30 +1,18 @@
-"""Of a folder or zip only safe files are taken, in natural order; the folders they lie in are classes and splits."""
+"""Of a folder or zip only safe files are taken, in natural order."""
 
 import os
 import stat
 import struct
+import unicodedata
 import zipfile
 
 import pytest
 from making import BLUE, RED, error_of, everything, folder_of, picture, zip_of
 
-from gansaku.data.folders import layout, natural
+from gansaku.data import tree
 from gansaku.data.sources import open_data
+from gansaku.data.tree import natural
 from gansaku.errors import DataError, Stopped
-
-
-@pytest.mark.parametrize(("names", "answer"), [
-    (["a.png", "b.png"], [("train", "")] * 2),
-    (["images/a.png", "images/b.png"], [("train", "")] * 2),
-    (["top/Images/cat/a.png", "top/Images/dog/a.png"], [("train", "cat"), ("train", "dog")]),
-    (["train/images/a.png", "test/images/a.png"], [("train", ""), ("test", "")]),
-    (["top/Train/a.png", "top/valid/a.png"], [("train", ""), ("test", "")]),
-    (["train/a.png", "extra/a.png"], [("train", "train"), ("train", "extra")]),
-    (["test/a.png", "val/a.png"], [("train", "test"), ("train", "val")]),
-    (["test/a.png"], [("train", "")]),
-])  # fmt: skip
-def test_layouts(names, answer):
-    assert layout("here", names) == answer
 
 
 def test_natural_order_goes_by_the_value_of_numbers():
@@ -43,7 +31,7 @@ class TestFolders:
         (root / "dead.png").symlink_to("nowhere.png")
         dataset = open_data(str(root), cache=tmp_path / "cache", max_bad=1)
         assert everything(dataset)[:, 0, 0].tolist() == [list(RED)] * 2
-        assert dataset.report["skipped"] == {"LINK_OUTSIDE": 2, "UNREADABLE": 1}
+        assert dataset.report["skipped"] == {"LINK_OUTSIDE": 2, "LINK_BROKEN": 1}
 
     def test_a_pipe_is_never_opened(self, tmp_path):
         root = folder_of(tmp_path / "d", {"a.png": picture(RED)})
@@ -116,8 +104,40 @@ class TestZips:
             archive.writestr("a.png", picture(BLUE))
         dataset = open_data(str(tmp_path / "d.zip"), cache=tmp_path / "cache")
         assert everything(dataset)[:, 0, 0].tolist() == [list(BLUE)]
-        assert dataset.report["converted"] == {"entries of a name used twice: the last taken": 1}
+        assert dataset.report["warned"] == {"ZIP_TWICE": 1}
 
     def test_nothing_is_extracted(self, tmp_path):
         open_data(str(one_entry(tmp_path / "d.zip")), cache=tmp_path / "cache")
         assert sorted(path.suffix for path in tmp_path.rglob("*") if path.is_file()) == [".h5", ".zip"]
+
+    def test_many_small_entries_that_unpack_to_far_more_are_a_bomb_too(self, tmp_path):
+        with zipfile.ZipFile(tmp_path / "d.zip", "w", zipfile.ZIP_DEFLATED) as archive:
+            for number in range(30):
+                archive.writestr(f"{number}.bmp", bytes(3_000_000))
+        assert error_of(DataError, open_data, str(tmp_path / "d.zip"), cache=tmp_path / "cache").code == "ZIP_BOMB"
+
+    def test_a_list_of_entries_that_is_too_long_is_not_read(self, tmp_path, monkeypatch):
+        path = zip_of(tmp_path / "d.zip", {f"{number}.png": picture(RED) for number in range(11)})
+        monkeypatch.setattr(tree, "MOST_ENTRIES", 10)
+        monkeypatch.setattr(zipfile, "ZipFile", pytest.fail)
+        error = error_of(DataError, open_data, str(path), cache=tmp_path / "cache")
+        assert error.code == "ZIP_ENTRIES"
+        assert "11 entries" in str(error)
+
+    @pytest.mark.parametrize("encoding", ["cp932", "utf-8"])
+    def test_names_without_a_stated_encoding_are_read_as_utf8_or_shift_jis(self, tmp_path, encoding):
+        path = zip_of(tmp_path / "d.zip", {"aXXXXXX.png": picture(RED)})
+        name = "ガ犬".encode(encoding).ljust(6, b"_")[:6]
+        path.write_bytes(path.read_bytes().replace(b"XXXXXX", name))
+        dataset = open_data(str(path), cache=tmp_path / "cache")
+        assert dataset.names[0].startswith("aガ犬")
+        assert dataset.report["warned"] == {"NAME_ENCODING": 1}
+
+
+def test_names_that_clash_on_other_systems_are_warned_of(tmp_path):
+    composed, apart = unicodedata.normalize("NFC", "ガ"), unicodedata.normalize("NFD", "ガ")
+    content = {f"{composed}.png": RED, f"{apart}.png": BLUE, "A.png": RED, "a.png": BLUE}
+    dataset = open_data(str(zip_of(tmp_path / "d.zip", {name: picture(value) for name, value in content.items()})),
+                        cache=tmp_path / "cache")  # fmt: skip
+    assert dataset.facts.count == 4
+    assert {code: dataset.report["warned"][code] for code in ("NAME_FORM", "NAME_CASE")} == {"NAME_FORM": 2, "NAME_CASE": 2}

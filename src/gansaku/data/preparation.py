@@ -1,0 +1,245 @@
+"""From blocks to a store: piece by piece, going on after a kill, whole under its name or not there at all."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import math
+import os
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import suppress
+from dataclasses import dataclass, field
+from itertools import islice
+from pathlib import Path
+from typing import Any
+
+import h5py
+import numpy as np
+from numpy.typing import NDArray
+
+from gansaku import files
+from gansaku.data.content import SPLITS, Block, Bytes, Progress, at_once
+from gansaku.data.pieces import Pieces, workplace
+from gansaku.data.store import VERSION, is_voxels, packed, row_shape
+from gansaku.data.tally import Note, Tally
+from gansaku.errors import DiskError
+
+
+def write(
+    path: Path,
+    blocks: Iterable[Block] | Callable[[int], Iterator[Block]],
+    *,
+    name: str,
+    shape: tuple[int, ...],
+    classes: tuple[str, ...] = (),
+    source: str = "",
+    policy: Mapping[str, Any] | None = None,
+    tally: Tally | None = None,
+    dedupe: bool = False,
+    shard: int | None = None,
+    identity: Any = None,
+    progress: Progress = lambda done, total: None,
+    total: int = 0,
+) -> None:
+    """Write a store whole or not at all, holding one block in memory at a time.
+
+    With an `identity`, `blocks(i)` makes the blocks from number i on, and a preparation that was killed goes on. `dedupe`
+    leaves out repetitions of a sample. `shard` is how many bytes of samples a file may hold; more go into several.
+    `tally` gets the accounts of all blocks. Raises Stopped when too much was bad, DiskError; errors of `blocks` pass through.
+    """
+    tally = tally if tally is not None else Tally(source=source)
+    with workplace(path, [os.getpid(), os.urandom(8).hex()] if identity is None else identity) as pieces:
+        done = sum(block.read for block in pieces)
+        make = blocks(pieces.count) if callable(blocks) else islice(blocks, pieces.count, None)
+        for block in make:
+            pieces.append(checked(block, shape))
+            done += block.read
+            progress(done, total)
+        content = gathered(pieces, shape, dedupe, tally)
+        warn_of_tiny_classes(content, classes, tally)
+        tally.check()
+        if content.counts.get("train", 0) == 0:
+            raise tally.nothing_left()
+        about = {
+            "name": name,
+            "shape": shape,
+            "classes": classes,
+            "counts": content.counts,
+            "fingerprint": content.fingerprint,
+            "source": source,
+            "policy": dict(policy or {}),
+            "report": tally.report,
+        }
+        row = math.prod(row_shape(shape))
+        ends = list(range(per_file, len(content.labels), per_file)) if (per_file := (shard or 0) // row) else []
+        folder = path.with_name(f"{path.stem}-{content.fingerprint[:12]}.shards")
+        if ends:
+            ends.append(len(content.labels))
+            about["shards"] = {"folder": folder.name, "ends": ends}
+            write_shards(folder, pieces, content, shape, ends)
+        with files.replacing(path) as temporary:
+            write_file(temporary, about, content, None if ends else rows(pieces, content), shape, tally.skipped)
+        for old in path.parent.glob(f"{glob_safe(path.stem)}-????????????.shards"):
+            if not ends or old.name != folder.name:
+                with suppress(DiskError):  # an older store's, which nobody needs any more
+                    files.remove(old)
+
+
+def checked(block: Block, shape: tuple[int, ...]) -> Block:
+    """The same block. What it promises is our own to keep."""
+    assert block.samples.dtype == np.uint8
+    assert block.samples.shape[1:] == (*shape[1:], shape[0])
+    assert block.split in SPLITS
+    assert len(block.labels) == len(block.samples)
+    assert len(block.names) in (0, len(block.samples))
+    return block
+
+
+@dataclass
+class Gathered:
+    """All but the samples themselves. `kept` has, for each piece, which of its rows go into the store."""
+
+    labels: NDArray[np.int64]
+    columns: dict[str, NDArray[np.float32]]
+    names: list[bytes]
+    counts: dict[str, int]
+    fingerprint: str
+    kept: list[NDArray[np.bool_]] = field(default_factory=list)
+
+
+def gathered(pieces: Pieces, shape: tuple[int, ...], dedupe: bool, tally: Tally) -> Gathered:
+    """Look through all pieces once: labels, columns, names, counts, fingerprint, repetitions."""
+    digest = hashlib.sha256(json.dumps(shape).encode())
+    labels: list[NDArray[np.int64]] = []
+    columns: dict[str, list[NDArray[np.float32]]] = {}
+    names: list[bytes] = []
+    counts = dict.fromkeys(SPLITS, 0)
+    kept: list[NDArray[np.bool_]] = []
+    seen: set[bytes] = set()
+    repeated = 0
+    for block in pieces:
+        tally.add(block.account)
+        content = stored(block.samples, shape)
+        new = np.array([fresh(row, seen) for row in content], np.bool_)
+        repeated += int((~new).sum())
+        keep = new if dedupe else np.ones(len(new), np.bool_)
+        kept.append(keep)
+        content = content[keep]
+        assert block.split == "test" or not counts["test"] or not len(content), "training rows come first"
+        digest.update(content.data)
+        labels.append(block.labels[keep].astype("<i8"))
+        for column, values in block.columns.items():
+            columns.setdefault(column, []).append(values[keep].astype("<f4"))
+        names += [name.encode("utf-8", "surrogateescape") for name, taken in zip(block.names, keep, strict=False) if taken]
+        counts[block.split] += len(content)
+    if repeated and dedupe:
+        tally.note("", Note("repetitions of a sample left out"))
+        tally.converted["repetitions of a sample left out"] = repeated
+    elif repeated:
+        tally.warned["DUPLICATE"] = repeated
+        tally.warnings.append([tally.source, f"holds {repeated:,} exact repetitions of samples; --dedupe leaves them out",
+                               "DUPLICATE"])  # fmt: skip
+    all_labels = np.concatenate([np.empty(0, np.int64), *labels])
+    digest.update(all_labels.tobytes())
+    joined = {name: np.concatenate(parts) for name, parts in columns.items()}
+    present = {split: count for split, count in counts.items() if count}
+    return Gathered(all_labels, joined, names, present, digest.hexdigest(), kept)
+
+
+def warn_of_tiny_classes(content: Gathered, classes: tuple[str, ...], tally: Tally) -> None:
+    counts = np.bincount(content.labels[: content.counts.get("train", 0)], minlength=len(classes))
+    for name in (name for name, count in zip(classes, counts, strict=False) if count == 1):
+        tally.warn(name, "is a class with a single training sample, which a generator can only repeat", "CLASS_TINY")
+
+
+def fresh(row: Bytes, seen: set[bytes]) -> bool:
+    """Whether a row was not seen before; it has been from now on."""
+    key = hashlib.blake2b(row.tobytes(), digest_size=16).digest()
+    if key in seen:
+        return False
+    seen.add(key)
+    return True
+
+
+def stored(samples: Bytes, shape: tuple[int, ...]) -> Bytes:
+    """Samples as they lie in the file."""
+    return np.ascontiguousarray(packed(samples) if is_voxels(shape) else samples)
+
+
+def rows(pieces: Pieces, content: Gathered) -> Iterator[Bytes]:
+    """The samples that go into the store, in their order."""
+    for block, keep in zip(pieces, content.kept, strict=True):
+        if keep.any():
+            yield block.samples[keep]
+
+
+def write_shards(folder: Path, pieces: Pieces, content: Gathered, shape: tuple[int, ...], ends: list[int]) -> None:
+    """The folder of shards, whole. Shard i holds the rows up to ends[i]."""
+    with files.replacing(folder) as temporary:
+        files.make_folder(temporary)
+        source = rows(pieces, content)
+        left = np.empty((0, *shape[1:], shape[0]), np.uint8)
+        start = 0
+        for number, end in enumerate(ends):
+
+            def some(wanted: int = end - start) -> Iterator[Bytes]:
+                nonlocal left
+                while wanted:
+                    if not len(left):
+                        left = next(source)
+                    part, left = left[:wanted], left[wanted:]
+                    wanted -= len(part)
+                    yield part
+
+            about = {"fingerprint": content.fingerprint, "shard": number}
+            write_samples(temporary / f"{number:05d}.h5", about, end - start, some(), shape)
+            start = end
+
+
+def write_samples(path: Path, about: Any, count: int, source: Iterable[Bytes], shape: tuple[int, ...]) -> None:
+    """One shard."""
+    with files.forgiving(path) as disk, h5py.File(disk, "w") as file:
+        file.attrs["gansaku"] = VERSION
+        fill(file, count, source, shape, lambda: disk.failure is None)
+        file["about"] = as_bytes(about)
+
+
+def write_file(
+    path: Path, about: Any, content: Gathered, source: Iterable[Bytes] | None, shape: tuple[int, ...], skipped: Any
+) -> None:
+    """The store's own file, with the samples unless they are in shards."""
+    with files.forgiving(path) as disk, h5py.File(disk, "w") as file:
+        file.attrs["gansaku"] = VERSION
+        if source is not None:
+            fill(file, len(content.labels), source, shape, lambda: disk.failure is None)
+        file["labels"] = content.labels
+        for column, values in content.columns.items():
+            file[f"columns/{column}"] = values
+        if content.names:
+            file["names"] = np.frombuffer(b"".join(content.names) or b"\0", np.uint8)
+            file["name_ends"] = np.cumsum([len(name) for name in content.names], dtype=np.int64)
+        if skipped:
+            file["skipped"] = as_bytes(skipped)
+        file["about"] = as_bytes(about)
+
+
+def fill(file: Any, count: int, source: Iterable[Bytes], shape: tuple[int, ...], going_on: Callable[[], bool]) -> None:
+    """The dataset of samples, some rows at a time, as long as that is of use."""
+    samples = file.create_dataset("samples", (count, *row_shape(shape)), np.uint8)
+    start = 0
+    step = at_once(math.prod(row_shape(shape)))
+    for block in source:
+        if going_on():
+            for place in range(0, len(block), step):
+                part = stored(block[place : place + step], shape)
+                samples[start : start + len(part)] = part
+                start += len(part)
+
+
+def as_bytes(content: Any) -> NDArray[np.uint8]:
+    """JSON as a dataset, since attributes end at 64 KB; ASCII, since a file name may be no UTF-8."""
+    return np.frombuffer(json.dumps(content).encode("ascii"), np.uint8)
+
+
+def glob_safe(text: str) -> str:
+    return "".join(f"[{c}]" if c in "*?[" else c for c in text)
