@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
-.PHONY: demo test lint bench fid-cifar10 soak clean
+.PHONY: demo test lint bench fid-cifar10 soak fuzz clean
 
 demo: $(READY)
 	$(BIN)/gansaku train --budget 175s
@@ -33,6 +33,11 @@ KILLS ?= 1000
 MINUTES ?= 60
 soak: $(READY)
 	OMP_NUM_THREADS=1 $(BIN)/python tests/soak.py --kills $(KILLS) --minutes $(MINUTES) --json soak.json
+
+# Damages real files at random and reads them, for ten minutes or so many: make fuzz MINUTES=60. What breaks is kept.
+fuzz: MINUTES = 10
+fuzz: $(READY)
+	OMP_NUM_THREADS=1 $(BIN)/python tools/fuzz.py --minutes $(MINUTES) --seed $$(date +%s) --keep build/fuzz
 
 # A mark that the installation is complete, renewed when what is installed changes.
 $(READY): pyproject.toml

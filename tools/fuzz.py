@@ -5,8 +5,8 @@
     python tools/fuzz.py --replay FOLDER/pictures-0-17.bin
 
 The law: reading a damaged file gives a sound result, or an error of this program's own kind; never another exception, never
-more than five seconds, never 512 MiB more than before. Inputs are made from good and bad files by (target, seed, number)
-alone, so that each can be made again. They are read in forks; one that breaks the law is kept and told.
+more than five seconds of computing, never 512 MiB more than before. Inputs are made from good and bad files by
+(target, seed, number) alone, so that each can be made again. They are read in forks; what breaks the law is kept and told.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ import json
 import mmap
 import os
 import random
+import re
 import resource
 import shutil
 import signal
@@ -34,7 +35,8 @@ ROOT = Path(__file__).parents[1]
 SHARED = ROOT.parent / "shared" / "data"
 sys.path.insert(0, str(ROOT / "tests" / "data"))
 
-SECONDS = 5.0
+SECONDS = 5.0  # of computing
+WAITING = 60.0  # seconds by the clock, on a machine that may be busy
 MOST_MEMORY = 512 << 20
 LARGEST_SEED = 1 << 16  # bytes of a real file that is taken
 BATCH = 200  # inputs a fork
@@ -55,6 +57,9 @@ NUMBERS = (
     (1 << 63) - 1,
     (1 << 64) - 1,
 )
+TOKEN = re.compile(rb'"[^"\n]*"|-?\d[\d.e+-]*|[A-Za-z_]+')
+STRANGE = (b"true", b"null", b"[]", b"{}", b'""', b"-1", b"0", b"1.5", b"1e400", b"nan", b'"none"', b"[[1, 2], 3]", b'{"a": 1}',
+           b'"\\u001b"', b"9" * 20, b"")  # fmt: skip
 WORDS = (
     b"-1",
     b"0",
@@ -76,11 +81,15 @@ WORDS = (
 
 
 class Target(NamedTuple):
-    """Good files to start from, and what reads a damaged one in an empty folder. `fix` mends checksums and lengths."""
+    """Good files to start from, and what reads a damaged one in an empty folder.
+
+    `fix` mends checksums and lengths, so that not all damage is found by the first of them. `text`: tokens are exchanged.
+    """
 
     seeds: Callable[[], list[bytes]]
     read: Callable[[bytes, Path], None]
     fix: Callable[[bytes], bytes] | None = None
+    text: bool = False
 
 
 # What reads
@@ -405,23 +414,50 @@ def header_length(content: bytes) -> bytes:
     return struct.pack("<Q", max(0, end - 8)) + content[8:]
 
 
+def zip_sums(content: bytes) -> bytes:
+    """A zip whose stored entries have the checksums that they should have."""
+    out, at, sums = bytearray(content), content.find(b"PK\3\4"), dict[int, bytes]()
+    while at >= 0 and at + 30 <= len(out):
+        name, extra = struct.unpack("<HH", out[at + 26 : at + 30])
+        start, size = at + 30 + name + extra, int.from_bytes(out[at + 18 : at + 22], "little")
+        if out[at + 8 : at + 10] == b"\0\0":
+            sums[at] = struct.pack("<I", zlib.crc32(bytes(out[start : start + size])))
+            out[at + 14 : at + 18] = sums[at]
+        at = content.find(b"PK\3\4", at + 4)
+    at = content.find(b"PK\1\2")
+    while at >= 0 and at + 46 <= len(out):
+        out[at + 16 : at + 20] = sums.get(int.from_bytes(out[at + 42 : at + 46], "little"), bytes(out[at + 16 : at + 20]))
+        at = content.find(b"PK\1\2", at + 4)
+    return bytes(out)
+
+
+def tar_sums(content: bytes) -> bytes:
+    """A tar whose headers have the checksums that they should have."""
+    out = bytearray(content)
+    for at in range(0, len(out) - 511, 512):
+        if out[at + 257 : at + 262] == b"ustar":
+            out[at + 148 : at + 156] = b" " * 8
+            out[at + 148 : at + 156] = b"%06o\0 " % sum(out[at : at + 512])
+    return bytes(out)
+
+
 PICTURES = {"size": 8}
 TARGETS = {
     "pictures": Target(picture_seeds, decoded, png_sums),
     "folder": Target(picture_seeds, partial(prepared, "bad.png", good_pictures, PICTURES), png_sums),
-    "zip": Target(partial(archives, ".zip"), partial(prepared, "source.zip", None, PICTURES)),
-    "tar": Target(partial(archives, ".tar"), partial(prepared, "source.tar", None, PICTURES)),
-    "xml": Target(xml_seeds, partial(prepared, "xml/bad.xml", good_boxes, {"boxes": "xml", "size": 8})),
+    "zip": Target(partial(archives, ".zip"), partial(prepared, "source.zip", None, PICTURES), zip_sums),
+    "tar": Target(partial(archives, ".tar"), partial(prepared, "source.tar", None, PICTURES), tar_sums),
+    "xml": Target(xml_seeds, partial(prepared, "xml/bad.xml", good_boxes, {"boxes": "xml", "size": 8}), text=True),
     "binvox": Target(binvox_seeds, partial(prepared, "bad.binvox", good_voxels, {"size": 4})),
     "hdf5": Target(hdf5_seeds, partial(prepared, "source.h5", None, {})),
     "npy": Target(npy_seeds, partial(prepared, "source.npy", None, {})),
-    "npz": Target(npz_seeds, partial(prepared, "source.npz", None, {})),
+    "npz": Target(npz_seeds, partial(prepared, "source.npz", None, {}), zip_sums),
     "idx": Target(idx_seeds, partial(prepared, "train-images-idx3-ubyte", idx_others, {})),
-    "dataset.json": Target(listing_seeds, partial(prepared, "dataset.json", good_pictures, PICTURES)),
+    "dataset.json": Target(listing_seeds, partial(prepared, "dataset.json", good_pictures, PICTURES), text=True),
     "parquet": Target(parquet_seeds, partial(prepared, "source.parquet", None, PICTURES)),
-    "recipe": Target(recipe_seeds, recipe),
+    "recipe": Target(recipe_seeds, recipe, text=True),
     "tensors": Target(lambda: [small_tensors()], loaded, header_length),
-    "counts": Target(count_seeds, counted),
+    "counts": Target(count_seeds, counted, text=True),
 }
 
 
@@ -429,17 +465,18 @@ TARGETS = {
 
 
 def damaged(target: Target, seeds: list[bytes], draw: random.Random) -> bytes:
-    """One of the seeds, changed in one to eight ways."""
+    """One of the seeds, changed in one to eight places."""
     content = bytearray(draw.choice(seeds))
-    for _ in range(draw.choice((1, 1, 1, 2, 3, 8))):
-        draw.choice(WAYS)(content, draw, seeds)
+    for _ in range(draw.choice((1, 1, 1, 1, 2, 3, 8))):
+        way = draw.choice(IN_TEXT if target.text and draw.random() < 0.7 else WAYS)
+        way(content, draw, seeds)
     made = bytes(content[: 4 * LARGEST_SEED])
     return target.fix(made) if target.fix is not None and draw.random() < 0.5 else made
 
 
 def place(content: bytearray, draw: random.Random) -> int:
-    """Somewhere; half of the time near the beginning, where headers are."""
-    return draw.randrange(min(len(content), 200) if draw.random() < 0.5 else len(content)) if content else 0
+    """Somewhere; more often near the beginning, where headers are."""
+    return draw.randrange(min(len(content), 300) if draw.random() < 0.3 else len(content)) if content else 0
 
 
 def flip(content: bytearray, draw: random.Random, seeds: list[bytes]) -> None:
@@ -460,12 +497,32 @@ def number(content: bytearray, draw: random.Random, seeds: list[bytes]) -> None:
 
 def digits(content: bytearray, draw: random.Random, seeds: list[bytes]) -> None:
     """A written number becomes another."""
-    import re
-
     found = list(re.finditer(rb"\d+", content))
     if found:
         one = draw.choice(found)
         content[one.start() : one.end()] = draw.choice((*WORDS[:6], str(draw.choice(NUMBERS)).encode(), b"4", b"0.5"))
+
+
+def token(content: bytearray, draw: random.Random, seeds: list[bytes]) -> None:
+    """A word, number or text becomes another of the same or another file, or something else."""
+    found = list(TOKEN.finditer(content))
+    if found:
+        others = [match[0] for match in TOKEN.finditer(draw.choice(seeds))]
+        one = draw.choice(found)
+        content[one.start() : one.end()] = draw.choice((*others, *STRANGE))
+
+
+def line(content: bytearray, draw: random.Random, seeds: list[bytes]) -> None:
+    """A line is left out, doubled, or moved."""
+    lines = bytes(content).splitlines(keepends=True)
+    at = draw.randrange(len(lines)) if lines else 0
+    taken = lines[at : at + 1]
+    if draw.random() < 0.7:
+        del lines[at : at + 1]
+    if draw.random() < 0.6:
+        to = draw.randrange(len(lines) + 1)
+        lines[to:to] = taken
+    content[:] = b"".join(lines)
 
 
 def word(content: bytearray, draw: random.Random, seeds: list[bytes]) -> None:
@@ -498,10 +555,13 @@ def splice(content: bytearray, draw: random.Random, seeds: list[bytes]) -> None:
     content[at:] = other[draw.randrange(len(other) + 1) :]
 
 
+IN_TEXT = (digits, token, token, token, line)
 WAYS = (flip, flip, byte, byte, number, number, number, digits, word, remove, cut, zero, repeat, splice)
 
 
 # Running
+
+TOOK = {-signal.SIGPROF: "computed for too long", -signal.SIGALRM: "waited for too long"}
 
 
 class Broken(NamedTuple):
@@ -542,9 +602,7 @@ def tried(name: str, seed: int, start: int, stop: int) -> Iterator[Broken]:
             return
         code = os.waitstatus_to_exitcode(status)
         told = marker[16 : 16 + length].decode("utf-8", "replace")
-        yield Broken(
-            name, seed, at, told or (f"took more than {SECONDS} s" if code == -signal.SIGALRM else f"ended with {code}")
-        )
+        yield Broken(name, seed, at, told or (TOOK.get(code, f"ended with {code}")))
         start = at + 1
 
 
@@ -555,7 +613,8 @@ def read_all(name: str, seed: int, start: int, stop: int, marker: mmap.mmap) -> 
     os.dup2(quiet, 2)
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     resource.setrlimit(resource.RLIMIT_FSIZE, (1 << 30, 1 << 30))
-    signal.signal(signal.SIGALRM, signal.SIG_DFL)
+    for ending in TOOK:
+        signal.signal(-ending, signal.SIG_DFL)
     work = Path(tempfile.mkdtemp(prefix="fuzz-", dir=quick()))
     code = 0
     try:
@@ -582,7 +641,8 @@ def read_one(name: str, content: bytes, work: Path) -> str:
 
     folder = Path(tempfile.mkdtemp(dir=work))
     before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
-    signal.setitimer(signal.ITIMER_REAL, SECONDS)
+    signal.setitimer(signal.ITIMER_PROF, SECONDS)
+    signal.setitimer(signal.ITIMER_REAL, WAITING)
     try:
         TARGETS[name].read(content, folder)
     except Bad as bad:
@@ -592,6 +652,7 @@ def read_one(name: str, content: bytes, work: Path) -> str:
     except Exception:
         return traceback.format_exc()
     finally:
+        signal.setitimer(signal.ITIMER_PROF, 0)
         signal.setitimer(signal.ITIMER_REAL, 0)
         shutil.rmtree(folder, ignore_errors=True)
     grown = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024 - before

@@ -27,7 +27,8 @@ from torch import Tensor
 
 from gansaku import keys
 from gansaku.api import load
-from gansaku.data.sources import cache_folder, open_data
+from gansaku.cache import cache_folder
+from gansaku.data.sources import open_data
 from gansaku.evaluation.features import extracted
 from gansaku.evaluation.samples import Samples, Stored
 from gansaku.evaluation.scorer import Scorer

@@ -11,12 +11,13 @@ from typing import Any
 import torch
 
 from gansaku import __version__, files, hardware
+from gansaku.cache import cache_folder
 from gansaku.data import sources
 from gansaku.data.batches import Batches
 from gansaku.data.overview import overview
 from gansaku.data.page import write_page
 from gansaku.data.policy import Size, policy
-from gansaku.data.sources import cache_folder, open_data
+from gansaku.data.sources import open_data
 from gansaku.data.store import Dataset, Facts
 from gansaku.data.summary import described_data
 from gansaku.errors import UsageError, nearest

@@ -11,8 +11,9 @@ from typing import Any, NamedTuple
 import torch
 
 from gansaku import hardware
+from gansaku.cache import cache_folder
 from gansaku.data.policy import Size
-from gansaku.data.sources import cache_folder, open_data
+from gansaku.data.sources import open_data
 from gansaku.data.store import Dataset
 from gansaku.errors import DataError, UsageError
 from gansaku.evaluation.budget import COUNTS, affordable

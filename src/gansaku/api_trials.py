@@ -8,8 +8,9 @@ from pathlib import Path
 
 from gansaku import files, hardware
 from gansaku.api_scores import N, chosen_metrics, opened_run, real_data, source_of
+from gansaku.cache import cache_folder
 from gansaku.data.policy import Size
-from gansaku.data.sources import cache_folder, open_data
+from gansaku.data.sources import open_data
 from gansaku.errors import RunError, UsageError
 from gansaku.evaluation.blind import EACH, Contestant, page
 from gansaku.evaluation.neighbours import Neighbours

@@ -200,11 +200,11 @@ def weights(
     *,
     as_json: Json = False,
 ) -> None:
-    """List the extractors and where their weights are, or download one's: `gansaku weights get inception-2015`.
+    """List the extractors and where their weights are, or download one's or a cascade: `gansaku weights get anime`.
 
     Args:
         verb: `get`, or nothing for the list.
-        name: The extractor whose weights to download.
+        name: The extractor whose weights to download; or anime, the cascade of drawn faces.
         as_json: One JSON document on standard output.
     """
     from gansaku import api_scores

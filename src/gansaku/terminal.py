@@ -12,6 +12,7 @@ from gansaku.errors import printable
 from gansaku.files import amount
 from gansaku.listener import Listener, duration
 from gansaku.metrics.passport import Score, protocol
+from gansaku.render.overview_page import flags
 
 if TYPE_CHECKING:
     from rich.progress import Progress, TaskID
@@ -86,12 +87,11 @@ def dataset_text(found: Mapping[str, Any]) -> str:
         f"{'fingerprint':12} {found['fingerprint'][:16]}",
     ]
     if found["policy"]:
-        choices = " ".join(f"--{name.replace('_', '-')} {plain(value)}" for name, value in found["policy"].items())
-        lines.append(f"{'choices':12} {printable(choices)}")
+        lines.append(f"{'choices':12} {printable(flags(found['policy']))}")
     if again:
         more = "" if again["complete"] else " or more"
         twins = f"{again['near']:,}{more} with a twin ({again['near'] / total:.1%})"
-        held = f", {again['across_splits']:,} test samples with a twin in training" if "test" in counts else ""
+        held = f", {again['across_splits']:,} of test with a twin in training" if "test" in counts else ""
         lines.append(f"{'duplicates':12} {again['exact']:,} exact, {twins}{held}")
     lines += [*class_bars(found["balance"]), *column_lines(found["columns"]), *report_lines(report)]
     if found["advice"]:

@@ -6,8 +6,10 @@ crash, a hang or a flood of memory ends a child, and its peak memory is the comm
 
 from __future__ import annotations
 
+import contextlib
 import gc
 import importlib
+import io
 import json
 import os
 import resource
@@ -21,7 +23,8 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 HERE = Path(__file__).parent
-SECONDS = 5.0  # then it is killed
+SECONDS = 5  # of computing, then it is killed
+WAITING = 60.0  # seconds by the clock, on a machine that may be busy, then it is killed, too
 MODULES = ("gansaku.cli", "gansaku.cli_data", "gansaku.data.sources", "gansaku.data.summary", "PIL.ImageCms", "h5py", "corpus")
 
 
@@ -67,6 +70,8 @@ def serve() -> None:
     for name in MODULES:
         importlib.import_module(name)
     known = importlib.import_module("corpus").cases()
+    with contextlib.redirect_stderr(io.StringIO()):  # imports what a command imports when it runs
+        importlib.import_module("gansaku.cli").main(["prepare", "nowhere", "nothing.h5"])
     gc.freeze()
     os.write(1, b"ready\n")
     for line in sys.stdin:
@@ -82,7 +87,7 @@ def ended(pid: int) -> tuple[int, int]:
     descriptor = os.pidfd_open(pid)
     poll = select.poll()
     poll.register(descriptor, select.POLLIN)
-    if not poll.poll(1000 * SECONDS):
+    if not poll.poll(1000 * WAITING):
         os.kill(pid, signal.SIGKILL)
     os.close(descriptor)
     _, status, used = os.wait4(pid, 0)
@@ -96,6 +101,7 @@ def live(order: dict[str, Any], known: list[Any]) -> None:
         os.chdir(order["folder"])
         os.environ["GANSAKU_CACHE"] = "cache"
         resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+        resource.setrlimit(resource.RLIMIT_CPU, (SECONDS, SECONDS))
         for name, target in (("said.out", 1), ("said.err", 2)):
             os.dup2(os.open(name, os.O_WRONLY | os.O_CREAT), target)
         code = done(order, known)

@@ -213,3 +213,11 @@ def test_the_genuine_chairs_lose_only_their_blank_number_0(tmp_path):
     assert dataset.facts.shape == (1, 32, 32, 32)
     assert dataset.facts.count == 889
     assert dataset.report["examples"] == ["row 0: is blank: all empty or all full [VOX_BLANK]"]
+
+
+def test_bits_of_voxels_are_unpacked(opened):
+    grids = RNG.integers(2, size=(5, 7, 5, 6), dtype=np.uint8)
+    dataset = opened(voxels_packed=np.packbits(grids.reshape(5, -1), axis=1), shape=np.array([7, 5, 6]))
+    assert np.array_equal(everything(dataset)[..., 0], grids)
+    error = error_of(DataError, opened, packed=np.zeros((5, 8), np.uint8), shape=np.array([3, 4, 6]))
+    assert error.code == "NPY_SHAPE"

@@ -14,10 +14,12 @@ import pytest
 from making import error_of, shared
 from PIL import Image
 
+from gansaku.cache import weights_folder
 from gansaku.data import cascades, faces
 from gansaku.data.policy import policy
 from gansaku.data.tally import Bad
 from gansaku.errors import DataError, UsageError
+from gansaku.extractors.published import CASCADES
 
 cv2 = pytest.importorskip("cv2", reason="needs OpenCV: pip install 'gansaku[faces]'")
 
@@ -28,6 +30,8 @@ SPOT = """<opencv_storage><cascade><stageType>BOOST</stageType><featureType>HAAR
 <maxWeakCount>1</maxWeakCount><stageThreshold>0.5</stageThreshold><weakClassifiers><_>
 <internalNodes>0 -1 0 2.0</internalNodes><leafValues>-1. 1.</leafValues></_></weakClassifiers></_></stages>
 <features><_><rects><_>0 0 12 12 -1.</_><_>4 4 4 4 9.</_></rects><tilted>0</tilted></_></features></cascade></opencv_storage>"""
+
+RECTS = "<_>0 0 12 12 -1.</_><_>4 4 4 4 9.</_></rects>"
 
 
 class Finder:
@@ -212,16 +216,16 @@ def test_the_anime_cascade_is_taken_from_the_cache_and_nothing_is_downloaded(mon
     monkeypatch.setattr("socket.socket.connect", lambda *_: pytest.fail("it was downloaded"))
     error = error_of(UsageError, faces.cutter, policy(64, faces="anime"))
     assert (error.code, "`gansaku weights get anime`" in str(error), "MIT" in str(error)) == ("CASCADE", True, True)
-    folder = cascades.cascades_folder()
+    folder = weights_folder()
     folder.mkdir(parents=True)
-    (folder / cascades.ANIME.file).write_text(SPOT)
+    (folder / CASCADES["anime"][0].file).write_text(SPOT)
     assert faces.cutter(policy(64, faces="anime")).cascade.window == (12, 12)
 
 
 def test_the_published_cascade_is_the_one_that_is_known_by_its_digest():
     content = Path(shared(ANIME)).read_bytes()
-    assert hashlib.sha256(content).hexdigest() == cascades.ANIME.sha256
-    assert len(content) <= cascades.ANIME.most
+    assert hashlib.sha256(content).hexdigest() == CASCADES["anime"][0].sha256
+    assert len(content) <= CASCADES["anime"][0].most
     assert cascades.checked(content, ANIME).window == (24, 24)
 
 
@@ -257,6 +261,9 @@ def test_opencv_5_is_told_to_have_no_cascades(monkeypatch, spot):
     ("4 4 4 4 9.", "9 9 4 4 9.", "out of its window"),
     ("<tilted>0<", "<tilted>1<", "out of its window"),
     ("<tilted>0<", "<tilted>7<", "'7'"), ("<_>4 4 4 4 9.</_>", "<_>4 4 4 4 9.</_>" * 3, "4 rectangles"),
+    (f"{RECTS}<tilted>0", "<_>1 0 2 2 -1.</_></rects><tilted>1", "out of its window"),
+    (f"{RECTS}<tilted>0", "<_>9 5 4 2 -1.</_></rects><tilted>1", "out of its window"),
+    (f"{RECTS}<tilted>0", "<_>5 7 4 2 -1.</_></rects><tilted>1", "out of its window"),
     ("0 -1 0 2.0", "0 -1 1 2.0", "'1'"), ("0 -1 0 2.0", "0 -1 -1 2.0", "'-1'"), ("0 -1 0 2.0", "0 -2 0 2.0", "'-2'"),
     ("0 -1 0 2.0", "1 -1 0 2.0", "'1'"), ("0 -1 0 2.0", "0 -1 0", "3 numbers"), ("0 -1 0 2.0", "0 -1 0 1e99", "'1e99'"),
     ("0 -1 0 2.0", "0 -1 0 2.0 1 -1 0 2.0", "3 leaves|2 leaves"), ("-1. 1.", "-1.", "1 leaves"), ("-1. 1.", "-1. x", "'x'"),
@@ -273,6 +280,13 @@ def test_a_cascade_with_a_number_that_points_to_nothing_never_reaches_opencv(tmp
     error = error_of(UsageError, faces.cutter, policy(64, faces=str(tmp_path / "bad.xml")))
     assert (count > 0, error.code, error.where) == (True, "CASCADE", str(tmp_path / "bad.xml"))
     assert re.search(said, error.sentence)
+
+
+@pytest.mark.parametrize("corner", ["2 0 2 2", "8 4 4 4", "5 6 4 2", "6 0 6 6"])
+def test_a_tilted_rectangle_may_touch_the_edges_of_its_window(corner):
+    """It reaches from x - height to x + width, and down to y + width + height."""
+    text = SPOT.replace(f"{RECTS}<tilted>0", f"<_>{corner} -1.</_></rects><tilted>1")
+    assert f"{corner} -1.</_></rects><tilted>1" in cascades.checked(text.encode(), "x").text
 
 
 def test_a_tree_whose_children_come_later_is_taken():

@@ -2,6 +2,8 @@
 
 import io
 import os
+import struct
+import tracemalloc
 from pathlib import Path
 
 import h5py
@@ -31,10 +33,6 @@ def holding(content, **how):
 def code_of(content):
     with pytest.raises(Bad) as caught:
         hdf5.sample(content)
-    with pytest.raises(Bad) as again:
-        hdf5.sample_space(io.BytesIO(content), len(content))
-        raise Bad("of its values", caught.value.code)
-    assert again.value.code == caught.value.code
     return caught.value.code
 
 
@@ -102,9 +100,9 @@ FAULTS = {
     "outside": (bytes_of(lambda file: file.create_dataset("data", (3, 4, 5), "u1", external=[("/etc/hostname", 0, 60)])),
                 "H5_LAYOUT"),
     "filter": (bytes_of(filtered), "H5_FILTER"),
-    "610 TiB": (bytes_of(lambda file: file.create_dataset("data", (10**7, 8192, 8192), chunks=(1, 64, 64))), "H5_LARGE"),
-    "no chunk": (bytes_of(lambda file: file.create_dataset("data", (64, 64, 64), chunks=(8, 8, 8))), "H5_LAYOUT"),
-    "never written": (bytes_of(lambda file: file.create_dataset("data", (64, 64, 64))), "H5_LAYOUT"),
+    "610 TiB": (bytes_of(lambda file: file.create_dataset("data", (10**7, 8192, 8192), "f8", chunks=(1, 64, 64))), "H5_LARGE"),
+    "no chunk": (bytes_of(lambda file: file.create_dataset("data", (64, 64, 64), "u1", chunks=(8, 8, 8))), "H5_LAYOUT"),
+    "never written": (bytes_of(lambda file: file.create_dataset("data", (64, 64, 64), "u1")), "H5_LAYOUT"),
     "huge chunk": (bytes_of(lambda file: file.create_dataset("data", (1, 512, 512, 512), "f8", chunks=(1, 512, 512, 512))),
                    "H5_LARGE"),
 }  # fmt: skip
@@ -114,12 +112,34 @@ FAULTS = {
 def test_what_cannot_be_trusted_is_refused_as_a_sample_and_as_a_source(what, tmp_path):
     content, code = FAULTS[what]
     assert code_of(content) == code
+    with pytest.raises(Bad) as caught:
+        hdf5.sample_space(io.BytesIO(content), len(content))
+    assert caught.value.code == code
     path = tmp_path / "source.h5"
     path.write_bytes(content)
     with h5py.File(tmp_path / "other.h5", "w") as other:
         other["data"] = GRID
     error = error_of(DataError, hdf5.arrays_in(path, "source.h5").__enter__)
     assert (error.code, error.where) == (code, "source.h5")
+
+
+@pytest.mark.parametrize("what", ["virtual", "outside"])
+def test_what_lies_in_other_files_is_told_as_that(what):
+    with pytest.raises(Bad, match="keeps 'data' in other files"):
+        hdf5.sample(FAULTS[what][0])
+
+
+def test_sizes_beyond_the_file_are_refused_before_memory_is_taken():
+    """The header says 300 x 400 x 500 where 3 x 4 x 5 were written: 480 MB."""
+    honest, claimed = (struct.pack("<3Q", *(factor * side for side in GRID.shape)) for factor in (1, 100))
+    content = holding(GRID.astype(np.float64)).replace(honest, claimed)
+    content = content.replace(struct.pack("<Q", 8 * GRID.size), struct.pack("<Q", 8 * GRID.size * 100**3))
+    assert claimed in content
+    tracemalloc.start()
+    assert code_of(content) == "H5_CORRUPT"
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert peak < 1_000_000
 
 
 @pytest.mark.parametrize(("content", "code"), [
@@ -138,8 +158,10 @@ def test_a_missing_name_is_told_with_those_that_are_there():
         hdf5.sample(bytes_of(lambda file: file.create_dataset("voxels/all", data=MANY)))
 
 
-@pytest.mark.parametrize("how", [{}, {"compression": "gzip"}, {"chunks": (1, 4, 4, 4)}, {"chunks": (4, 2, 2, 1)}, {"chunks": (11, 1, 4, 4)}],
-                         ids=str)  # fmt: skip
+CHUNKED = [(1, 4, 4, 4), (4, 2, 2, 1), (11, 1, 4, 4)]
+
+
+@pytest.mark.parametrize("how", [{}, {"compression": "gzip"}, *({"chunks": chunks} for chunks in CHUNKED)], ids=str)
 @pytest.mark.parametrize("at_once", [1, 200, 1 << 24])
 def test_arrays_come_whole_in_bounded_blocks_whatever_their_chunks(how, at_once, tmp_path, monkeypatch):
     monkeypatch.setattr("gansaku.data.content.AT_ONCE", at_once)

@@ -407,6 +407,8 @@ def tiff_of(*entries):
     (png(10_000, 10_000), "IMG_TOO_LARGE"),
     (png(30_000, 30_000), "IMG_BOMB"),
     (png(2**31 - 1, 1), "IMG_BOMB"),
+    (png(1 << 17, 1), "IMG_TOO_LARGE"),
+    (saved(COLOUR, "TIFF").replace(struct.pack("<HHII", 257, 4, 1, 5), struct.pack("<HHII", 257, 4, 1, 6)), "IMG_TRUNCATED"),
     (saved(np.zeros((2, 2), np.float32), "TIFF"), "IMG_RANGE"),
     (saved(np.full((2, 2), np.nan, np.float32), "TIFF"), "IMG_NONFINITE"),
     (saved(np.full((2, 2), 70_000, np.int32), "TIFF"), "IMG_RANGE"),
@@ -568,8 +570,12 @@ def test_a_jpeg_is_decoded_in_full_where_parts_will_be_cut_out():
     assert decode(NOISE, Policy(size=8))[0].pixels.shape == (20, 20, 3)
 
 
-def test_a_cut_jpeg_is_found_in_a_scaled_decode_too():
-    assert code_of(NOISE[: len(NOISE) // 2], Policy(size=8)) == code_of(NOISE[:-2], Policy(size=8)) == "IMG_TRUNCATED"
+@pytest.mark.parametrize("side", [8, 16, 40])
+@pytest.mark.parametrize("cut", [1, 2, 3, 200])
+def test_a_cut_jpeg_is_found_in_a_scaled_decode_too(side, cut):
+    """Even where a decoder has all its rows before it misses the end."""
+    for content in (NOISE, saved(np.zeros((64, 64), np.uint8), "JPEG")):
+        assert code_of(content[:-cut], Policy(size=side)) == "IMG_TRUNCATED"
 
 
 # Channels

@@ -182,7 +182,7 @@ class TestRepetitions:
         parts[1] = replace(parts[1], samples=np.concatenate([parts[0].samples[:2], parts[1].samples[2:]]))
         tally = Tally(source="here")
         dataset = prepared(tmp_path / "a.h5", parts, SHAPES[0], tally=tally)
-        assert (dataset.counts, dataset.report["warned"]) == ({"train": 4, "test": 4}, {"DUPLICATE": 2})
+        assert (dataset.counts, dataset.report["warned"]) == ({"train": 4, "test": 4}, {"DUPLICATE": 2, "TEST_REPEATED": 2})
         without = prepared(tmp_path / "b.h5", parts, SHAPES[0], dedupe=True)
         assert (without.counts, without.report["warned"]) == ({"train": 4, "test": 2}, {})
         assert [*without.names] == ["0/0", "0/1", "0/2", "0/3", "1/2", "1/3"]

@@ -50,6 +50,21 @@ def test_a_box_at_or_beyond_the_edges_stays_in_its_picture(box):
     assert (sheet[:, : GAP + 512] == FOUND).all(-1).any()
 
 
+def test_a_box_around_the_whole_picture_is_seen_on_all_four_sides():
+    sheet, _ = drawn([(flat(64, 64), [(0, 0, 64, 64)])])
+    picture = sheet[GAP : GAP + 1024, GAP : GAP + 1024]
+    assert all((side == FOUND).all() for side in (picture[0], picture[-1], picture[:, 0], picture[:, -1]))
+
+
+def test_of_a_box_that_reaches_out_only_the_lines_inside_are_drawn():
+    sheet, _ = drawn([(flat(64, 64), [(-20, -20, 90, 30)])])
+    left, top, right, bottom = extent((sheet == FOUND).all(-1))
+    assert (left, right, bottom) == (GAP, GAP + 1024, GAP + 480)
+    assert 0 < bottom - top < 8
+    sheet, _ = drawn([(flat(1024, 1024), [(-1, -1, 500, 500)])])  # a line of which a part is inside
+    assert extent((sheet == FOUND).all(-1)) == (GAP, GAP, GAP + 500, GAP + 500)
+
+
 @pytest.mark.parametrize(("count", "columns", "shape"), [
     (17, None, (5, 4)), (17, 6, (3, 6)), (20, 5, (4, 5)), (24, 24, (1, 24)), (18, 100, (1, 18)),
 ])  # fmt: skip

@@ -9,7 +9,8 @@ Values: all within [0, 1] are multiplied by 255, also 0/1 integers; all within [
 numbers in 0..255 stay; anything else is refused. Voxels hold 0 and 1. Blank voxels (all 0 or all 1) are left out.
 
 Samples are `x_train` and `x_test` with `y_train` and `y_test`, or one array under a usual name or alone in its file
-with labels under a usual name. Other numbers, one a sample, are columns.
+with labels under a usual name. Bits of voxels, `<name>packed` with `shape`, are unpacked. Other numbers, one a sample, are
+columns.
 """
 
 from __future__ import annotations
@@ -25,7 +26,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gansaku.data import grids
-from gansaku.data.content import SPLITS, Block, Bytes, Columns, Content
+from gansaku.data.content import SPLITS, Block, Bytes, Columns, Content, at_once
 from gansaku.data.npy import Array, arrays_in
 from gansaku.data.pictures import with_channels
 from gansaku.data.policy import Policy
@@ -70,12 +71,14 @@ def content_of(arrays: Arrays, policy: Policy, tally: Tally, *, label: str = "",
 
     def made(split: str) -> Iterator[Block]:
         done = 0
+        step = at_once(math.prod(shape) * policy.rotations)
         for raw in (raw for part in parts for raw in part.blocks()):
-            rows = np.arange(done, done + len(raw))
-            done += len(rows)
-            where = training[rows] == (split == "train")
-            if where.any():
-                yield block(plan, raw[where], rows[where], split)
+            for start in range(0, len(raw), step):  # samples may come out larger than they went in
+                rows = np.arange(done, done + len(raw[start : start + step]))
+                done += len(rows)
+                where = training[rows] == (split == "train")
+                if where.any():
+                    yield block(plan, raw[start : start + step][where], rows[where], split)
 
     def blocks(start: int) -> Iterator[Block]:
         present = [split for split in SPLITS if (training == (split == "train")).any()]
@@ -119,8 +122,11 @@ def quarters(turns: int) -> range:
 
 def sample_arrays(source: str, arrays: Arrays) -> list[Array]:
     """The array of samples, or the ones of training and test. Raises DataError when none has a known name."""
+    packed = next((name for name in arrays if name.endswith("packed") and "shape" in arrays), None)
     if "x_train" in arrays:
         found = [arrays[name] for name in ("x_train", "x_test") if name in arrays]
+    elif packed is not None:
+        found = [unpacked(source, arrays[packed], arrays["shape"])]
     else:
         named = [arrays[name] for name in ("x", "data", "images", "arr_0") if name in arrays]
         many = [array for array in arrays.values() if len(array.shape) > 2]
@@ -135,6 +141,21 @@ def sample_arrays(source: str, arrays: Arrays) -> list[Array]:
     if min(found[0].shape) < 1:
         raise DataError(source, f"holds an empty array {found[0].shape}", "DATA_EMPTY")
     return found
+
+
+def unpacked(source: str, packed: Array, shape: Array) -> Array:
+    """Voxels of one bit each, (N, bytes) as `np.packbits` makes them, and the (D, H, W) of each. Raises DataError."""
+    space = tuple(int(side) for side in shape.whole().reshape(-1)[:4])
+    size = math.prod(space)
+    if len(space) != 3 or min(space) < 1 or packed.dtype != np.uint8 or packed.shape[1:] != (-(-size // 8),):
+        raise DataError(source, f"has bits {packed.shape} {packed.dtype} that do not hold grids of {space}", "NPY_SHAPE")
+
+    def made() -> Iterator[NDArray[Any]]:
+        step = at_once(size)
+        parts = (rows[start : start + step] for rows in packed.blocks() for start in range(0, len(rows), step))
+        return (np.unpackbits(rows, axis=1, count=size).reshape(-1, *space) for rows in parts)
+
+    return Array(source, (packed.shape[0], *space), packed.dtype, made)
 
 
 class Values(NamedTuple):

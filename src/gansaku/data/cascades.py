@@ -13,10 +13,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from gansaku.cache import weights_folder
 from gansaku.data.elements import Element, read
 from gansaku.data.tally import Bad
 from gansaku.errors import DataError, UsageError, nearest
-from gansaku.extractors.published import Published
+from gansaku.extractors.published import CASCADES
 
 LARGEST = 1 << 24  # bytes
 LARGEST_WINDOW = 256  # pixels
@@ -25,13 +26,6 @@ CATEGORIES = {"HAAR": 0, "LBP": 256}  # of a node's answer; 0 is a threshold
 WORDS = ("anime", "frontalface")
 FLOAT = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d{1,3})?", re.ASCII)
 INTEGER = re.compile(r"[+-]?\d{1,10}", re.ASCII)
-ANIME = Published(
-    "lbpcascade_animeface.xml",
-    "9376d30ac38db6bda2a68b88b3b76bbd7e6aa33af47f7f5c76bc88ca75f1ce30",
-    "https://raw.githubusercontent.com/nagadomi/lbpcascade_animeface/master/lbpcascade_animeface.xml",
-    300_000,
-    licence="MIT",
-)
 
 
 @dataclass(frozen=True)
@@ -61,10 +55,11 @@ def cascade(name: str) -> Cascade:
 def located(name: str) -> Path:
     """Where the file lies: `anime` in the cache, `frontalface` and others in OpenCV, or the path itself."""
     if name == "anime":
-        path = cascades_folder() / ANIME.file
+        known = CASCADES["anime"][0]
+        path = weights_folder() / known.file
         if not path.is_file():
-            raise UsageError("anime", f"is not on this machine; `gansaku weights get anime` downloads it ({ANIME.licence}), or "
-                             f"put {ANIME.file} into {path.parent} by hand", "CASCADE")  # fmt: skip
+            raise UsageError("anime", f"is not on this machine; `gansaku weights get anime` downloads it ({known.licence}), or "
+                             f"put {known.file} into {path.parent} by hand", "CASCADE")  # fmt: skip
         return path
     there = shipped()
     word = "haarcascade_frontalface_default" if name == "frontalface" else name.removesuffix(".xml")
@@ -76,12 +71,6 @@ def located(name: str) -> Path:
     if "/" in name or path.exists():
         raise UsageError(name, "is no file", "CASCADE")
     raise UsageError(name, f"is no cascade and no file{nearest(word, [*WORDS, *there])}", "CASCADE")
-
-
-def cascades_folder() -> Path:
-    from gansaku.data.sources import cache_folder  # which reaches this module
-
-    return cache_folder() / "cascades"
 
 
 def shipped() -> dict[str, Path]:

@@ -15,6 +15,7 @@ GREY = frozenset({"1", "L", "LA", "La", "I", "F", "I;16", "I;16L", "I;16B", "I;1
 SPACES = {"L": b"GRAY", "RGB": b"RGB ", "CMYK": b"CMYK"}  # of a profile, for the pictures that it may describe
 LARGEST_PROFILE = 1 << 22  # bytes
 NEAR = 2  # of 255: a profile that changes no colour by more is sRGB
+HUGE = 1e300  # what a range may reach without its width being infinite
 SHORT_GREY = {"L;2": 85, "L;4": 17}  # what Pillow multiplies samples of 2 and 4 bits by
 SIGNED, LOWEST, HIGHEST, PHOTOMETRIC, DEPTH = 339, 340, 341, 262, 258  # TIFF tags
 FLAGS = ImageCms.Flags.BLACKPOINTCOMPENSATION | ImageCms.Flags.NOCACHE  # without a cache, threads may share a transform
@@ -39,8 +40,8 @@ def eight_bits(image: Image.Image, raw: str, background: tuple[int, int, int]) -
         return colour, notes
     if 2 * sum(alpha.histogram()[:128]) > alpha.width * alpha.height:
         notes.append(Note("is transparent for more than half; there the background was put", "IMG_TRANSPARENT"))
-    behind = Image.new(colour.mode, colour.size, grey_of(background) if colour.mode == "L" else background)
-    return Image.composite(colour, behind, alpha), notes
+    colour.paste(grey_of(background) if colour.mode == "L" else background, mask=ImageChops.invert(alpha))
+    return colour, notes
 
 
 def parted(image: Image.Image, raw: str, notes: list[Note]) -> tuple[Image.Image, Image.Image | None]:
@@ -55,8 +56,10 @@ def parted(image: Image.Image, raw: str, notes: list[Note]) -> tuple[Image.Image
         raise Bad("holds signed values and does not say what white is; save it with 8 bits without sign", "IMG_RANGE")
     if clear is not None or image.mode in ("LA", "La", "PA", "RGBA", "RGBa"):
         if raw in SHORT_GREY and isinstance(clear, int):
+            image = image.copy()  # whose own value would be multiplied again at the next frame
             image.info["transparency"] = clear * SHORT_GREY[raw]
-        both = image.convert("LA" if is_grey(image.mode, raw) else "RGBA")
+        kind = "LA" if is_grey(image.mode, raw) else "RGBA"
+        both = image if image.mode == kind else image.convert(kind)
         return both.convert(both.mode.removesuffix("A")), both.getchannel("A")
     if image.mode in SPACES:
         return image, None
@@ -80,13 +83,14 @@ def by_range(image: Image.Image, notes: list[Note]) -> Image.Image:
         raise Bad("holds values that are not finite", "IMG_NONFINITE")
     low, high = values.min(), values.max()
     black, white = tag(image, LOWEST), tag(image, HIGHEST)
-    if black is None or white is None or not -np.inf < black < white < np.inf:
+    if black is None or white is None or not -HUGE < black < white < HUGE:
         if image.mode == "F" or low < 0 or not 255 < high <= 65535:
             raise Bad(f"holds {values.dtype} values from {low:g} to {high:g} and does not say what white is; save it with "
                       "8 bits", "IMG_RANGE")  # fmt: skip
         black, white = 0, 65535
         notes.append(Note(f"holds whole numbers up to {high:,} without saying what white is; 65,535 was taken", "IMG_DEPTH"))
-    scaled = np.rint((np.clip(values, black, white) - float(black)) * (255 / (white - black))).astype(np.uint8)
+    shares = (np.clip(values.astype(np.float64), black, white) - black) / (white - black)
+    scaled = np.rint(255 * shares).astype(np.uint8)
     return Image.fromarray(255 - scaled if tag(image, PHOTOMETRIC) == 0 else scaled)
 
 

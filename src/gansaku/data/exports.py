@@ -16,14 +16,16 @@ import re
 import unicodedata
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from pathlib import Path, PurePosixPath
+from threading import Lock
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from gansaku import files
-from gansaku.data import stylegan
+from gansaku.data import binvox, hdf5, stylegan
 from gansaku.data.content import SPLITS, Bytes, Progress, at_once
 from gansaku.data.layouts import Place, places
 from gansaku.data.store import Dataset
@@ -126,14 +128,15 @@ def as_array(samples: Bytes, voxels: bool, dim: bool) -> NDArray[Any]:
 def encoder(dataset: Dataset, form: str) -> tuple[str, Callable[[Bytes], bytes]]:
     """The suffix of a sample's file, and its content from the sample (*S, C)."""
     if form == "h5":
-        from gansaku.data import hdf5
-
-        return ".h5", lambda sample: hdf5.write_sample(sample[..., 0])
+        return ".h5", partial(one_h5, Lock())
     if dataset.voxels:
-        from gansaku.data import binvox
-
-        return ".binvox", lambda sample: binvox.write(sample[..., 0])
+        return ".binvox", lambda sample: binvox.write(binvox.up(sample[..., 0], "y"))
     return ".png", stylegan.png_of
+
+
+def one_h5(alone: Lock, sample: Bytes) -> bytes:
+    with alone:  # HDF5 takes no two files of one name at a time, not even in memory
+        return hdf5.write_sample(sample[..., 0])
 
 
 def write_folder(

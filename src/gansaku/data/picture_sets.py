@@ -144,9 +144,9 @@ def enlarges(height: float, width: float, policy: Policy) -> bool:
     return (min(scales) if policy.fit in ("fit", "pad") else max(scales)) > 1
 
 
-def enlarged(height: int, width: int) -> Note:
+def enlarged(height: int, width: int, flag: str = "min-side") -> Note:
     return Note(
-        f"is {width}x{height} and was enlarged; leave it out with --min-side, or ask for a smaller --size", "IMG_UPSCALED"
+        f"is {width}x{height} and was enlarged; leave it out with --{flag}, or ask for a smaller --size", "IMG_UPSCALED"
     )
 
 
@@ -248,7 +248,8 @@ def finished(
     full = name if cut is None else f"{stem(name)}{cut.ending}"
     part = None if cut is None else (cut.left, cut.top, cut.right, cut.bottom)
     if cut is not None and enlarges(cut.bottom - cut.top, cut.right - cut.left, work.policy):
-        account.note(full, enlarged(round(cut.bottom - cut.top), round(cut.right - cut.left)))
+        flag = "min-face" if work.policy.faces else "min-box"
+        account.note(full, enlarged(round(cut.bottom - cut.top), round(cut.right - cut.left), flag))
     sample = resized(pixels, space, work.policy, part)
     if cut is not None and cut.mirrored:
         sample = np.ascontiguousarray(sample[:, ::-1])

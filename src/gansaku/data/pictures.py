@@ -14,18 +14,21 @@ looked at. Transparency is composited on the background, a grey picture on the b
 Damaged EXIF data or profiles are left out and warned of. Of an animation or of many pages the first is taken, or all.
 
 Where a smaller size is asked for and no part will be cut out, a JPEG is decoded at an eighth, a quarter or half of its size if
-that is at least twice the final one; on photographs this changes the result by less than 1 of 255 on average and 1 of 255 in
-the worst measured one. The resize that follows works on sRGB values, not on linear light: see `resizing`.
+that is at least twice the final one. Of 200 photographs it changed those concerned by 0.3 to 0.6 of 255 on average, by 1.3 in
+the worst. The resize that follows works on sRGB values, not on linear light: see `resizing`.
 
 What cannot be seen: libjpeg goes on after most damage inside a JPEG, and Pillow does not pass on its warnings. We look for
-signs of it in the bytes (`jpeg_marks`; under 2 % of the time), which finds zeroed blocks and lost parts in most photographs,
-but not single wrong bits, nor zeros in progressive files and where zero bits may stand for flat areas.
+signs of it in the bytes (`jpeg_marks`, 2 to 3 % of the time of decoding and resizing a small photograph): runs of zeros, lost
+restart markers, bytes that belong nowhere. 40 zeroed bytes were found in all of 100 baseline photographs, in 94 with Huffman
+tables of their own, and in 2 of 100 progressive ones (4 did not decode); single wrong bits are not found. None of 19,000
+sound JPEGs raised a doubt.
 """
 
 from __future__ import annotations
 
 import io
 import itertools
+import logging
 import warnings
 from pathlib import PurePosixPath
 from typing import IO, NamedTuple
@@ -42,7 +45,9 @@ from gansaku.data.tally import Bad, Note
 
 FORMATS = ("PNG", "JPEG", "WEBP", "BMP", "GIF", "TIFF")
 LARGEST = 64_000_000  # pixels, of all frames that are taken
+LONGEST = 1 << 16  # pixels of a side: Pillow's time rises with the square of a row's length
 MOST_FRAMES = 10_000
+BAND = 1 << 22  # pixels that are copied at a time
 JPEG = ("JPEG", "MPO")  # MPO: a JPEG with a second picture that some cameras put behind it
 NAMED = {  # a name's ending -> what it promises
     ".png": ("PNG",), ".jpg": JPEG, ".jpeg": JPEG, ".jpe": JPEG, ".jfif": JPEG, ".webp": ("WEBP",), ".bmp": ("BMP",),
@@ -61,6 +66,7 @@ UPRIGHT = {
 # Pillow says these on stderr, once per process and without the file's name; we check sizes and metadata by ourselves.
 warnings.filterwarnings("ignore", category=Image.DecompressionBombWarning)
 warnings.filterwarnings("ignore", category=UserWarning, module=r"PIL\.")
+logging.getLogger("PIL").addHandler(logging.NullHandler())
 
 
 class Header(NamedTuple):
@@ -174,15 +180,17 @@ def check_size(image: Image.Image) -> None:
     width, height = image.size
     if width == 0 or height == 0:
         raise Bad(f"has no pixels ({width}x{height})", "IMG_ZERO_SIZE")
-    if width * height > LARGEST:
-        raise Bad(f"has {width}x{height} pixels; at most 64 megapixels are decoded", "IMG_TOO_LARGE")
+    if width * height > LARGEST or max(width, height) > LONGEST:
+        raise Bad(f"has {width}x{height} pixels; at most 64 megapixels are decoded, and {LONGEST:,} on a side", "IMG_TOO_LARGE")
 
 
 def notes_on_file(form: str, content: bytes) -> list[Note]:
-    """What the bytes say that a decoder does not. Raises Bad for a JPEG that takes too long to decode."""
+    """What the bytes say that a decoder does not. Raises Bad for a JPEG without an end, or that takes too long to decode."""
     notes, end = [], len(content)
     if form in JPEG:
         end, doubt = picture_bytes.jpeg_marks(content)
+        if end < 0:  # a decoder that has all rows already may not mind
+            raise Bad("is cut short; copy or download it again", "IMG_TRUNCATED")
         if doubt:
             notes.append(Note(f"{doubt}, so some may be wrong; compare it with its original", "IMG_DECODER_WARNING"))
     elif form == "PNG":
@@ -217,14 +225,35 @@ def frame(image: Image.Image, policy: Policy, whole: bool, notes: list[Note]) ->
     raw = raw_mode(image)
     drafted = None if whole or image.format not in JPEG else draft(image, policy)
     turn, doubts = orientation(image)  # before Pillow turns a TIFF
+    check_cover(image)
     image.load()
     colour, done = eight_bits(image, raw, policy.background)
     if turn in UPRIGHT:
         done.append(Note("turned upright"))
         colour = colour if image.format == "TIFF" else colour.transpose(UPRIGHT[turn])
-    pixels = np.asarray(colour)
+    pixels = array_of(colour)
     part = upright_part(drafted, turn, pixels.shape[0], pixels.shape[1]) if drafted else None
-    return Decoded(pixels if pixels.ndim == 3 else pixels[..., None], (*notes, *doubts, *done), part)
+    return Decoded(pixels, (*notes, *doubts, *done), part)
+
+
+def check_cover(image: Image.Image) -> None:
+    """Raises Bad for a TIFF whose strips or tiles are fewer than its size needs; Pillow leaves the rest black."""
+    if image.format == "TIFF":
+        extents = [tile.extents or (0, 0, 0, 0) for tile in image.tile]  # type: ignore[attr-defined]
+        right, bottom = (max((extent[side] for extent in extents), default=0) for side in (2, 3))
+        if right * bottom < image.width * image.height:  # as an area, for it may be turned
+            raise Bad("has fewer pixels than its header says; copy or download it again", "IMG_TRUNCATED")
+
+
+def array_of(image: Image.Image) -> Picture:
+    """(H, W, C). By parts, since Pillow holds two copies of what it hands over."""
+    width, height = image.size
+    pixels = np.empty((height, width, len(image.getbands())), np.uint8)
+    rows = max(1, BAND // width)
+    for top in range(0, height, rows):
+        band = image if rows >= height else image.crop((0, top, width, min(height, top + rows)))
+        pixels[top : top + rows] = np.asarray(band).reshape(-1, width, pixels.shape[2])
+    return pixels
 
 
 def draft(image: Image.Image, policy: Policy) -> tuple[float, float] | None:

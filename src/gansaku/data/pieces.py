@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from gansaku import files
 from gansaku.data.content import Block
@@ -108,14 +109,11 @@ def encoded(block: Block) -> bytes:
         "account": block.account.plain(),
         "read": block.read,
     }
+    parts: dict[str, NDArray[Any]] = {"samples": block.samples, "labels": block.labels}
+    parts |= {f"column{number}": values for number, values in enumerate(block.columns.values())}
+    parts["about"] = np.frombuffer(json.dumps(about).encode("ascii"), np.uint8)
     stream = io.BytesIO()
-    np.savez(
-        stream,
-        about=np.frombuffer(json.dumps(about).encode("ascii"), np.uint8),
-        samples=block.samples,
-        labels=block.labels,
-        **{f"column{number}": values for number, values in enumerate(block.columns.values())},  # type: ignore[arg-type]
-    )
+    np.savez(stream, **parts)  # type: ignore[arg-type]
     return stream.getvalue()
 
 

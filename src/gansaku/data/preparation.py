@@ -21,7 +21,7 @@ from gansaku import files
 from gansaku.data.content import SPLITS, Block, Bytes, Progress, at_once
 from gansaku.data.pieces import Pieces, workplace
 from gansaku.data.store import VERSION, is_voxels, packed, row_shape
-from gansaku.data.tally import Note, Tally
+from gansaku.data.tally import Tally
 from gansaku.errors import DiskError
 
 
@@ -115,14 +115,11 @@ def gathered(pieces: Pieces, shape: tuple[int, ...], dedupe: bool, tally: Tally)
     names: list[bytes] = []
     counts = dict.fromkeys(SPLITS, 0)
     kept: list[NDArray[np.bool_]] = []
-    seen: set[bytes] = set()
-    repeated = 0
+    seen = Repetitions(tally, dedupe)
     for block in pieces:
         tally.add(block.account)
         content = stored(block.samples, shape)
-        new = np.array([fresh(row, seen) for row in content], np.bool_)
-        repeated += int((~new).sum())
-        keep = new if dedupe else np.ones(len(new), np.bool_)
+        keep = seen.kept(block, content)
         kept.append(keep)
         content = content[keep]
         assert block.split == "test" or not counts["test"] or not len(content), "training rows come first"
@@ -132,13 +129,6 @@ def gathered(pieces: Pieces, shape: tuple[int, ...], dedupe: bool, tally: Tally)
             columns.setdefault(column, []).append(values[keep].astype("<f4"))
         names += [name.encode("utf-8", "surrogateescape") for name, taken in zip(block.names, keep, strict=False) if taken]
         counts[block.split] += len(content)
-    if repeated and dedupe:
-        tally.note("", Note("repetitions of a sample left out"))
-        tally.converted["repetitions of a sample left out"] = repeated
-    elif repeated:
-        tally.warned["DUPLICATE"] = repeated
-        tally.warnings.append([tally.source, f"holds {repeated:,} exact repetitions of samples; --dedupe leaves them out",
-                               "DUPLICATE"])  # fmt: skip
     all_labels = np.concatenate([np.empty(0, np.int64), *labels])
     digest.update(all_labels.tobytes())
     joined = {name: np.concatenate(parts) for name, parts in columns.items()}
@@ -152,13 +142,35 @@ def warn_of_tiny_classes(content: Gathered, classes: tuple[str, ...], tally: Tal
         tally.warn(name, "is a class with a single training sample, which a generator can only repeat", "CLASS_TINY")
 
 
-def fresh(row: Bytes, seen: set[bytes]) -> bool:
-    """Whether a row was not seen before; it has been from now on."""
-    key = hashlib.blake2b(row.tobytes(), digest_size=16).digest()
-    if key in seen:
-        return False
-    seen.add(key)
-    return True
+class Repetitions:
+    """Samples that were there before, bit for bit: they are warned of, or left out where that is asked for."""
+
+    def __init__(self, tally: Tally, dedupe: bool):
+        self.tally, self.dedupe = tally, dedupe
+        self.seen: dict[bytes, str] = {}  # digest of a sample -> the split it was first in
+        self.count = self.repeated = 0
+
+    def kept(self, block: Block, content: Bytes) -> NDArray[np.bool_]:
+        """(n,) which of these samples go into the store."""
+        new = np.ones(len(content), np.bool_)
+        for place, row in enumerate(content):
+            key = hashlib.blake2b(row, digest_size=16).digest()
+            first = self.seen.setdefault(key, block.split)
+            self.count += 1
+            if len(self.seen) + self.repeated < self.count:
+                self.repeated += 1
+                new[place] = not self.dedupe
+                self.tell(block.names[place] if block.names else f"sample {self.count - 1}", block.split, first)
+        return new
+
+    def tell(self, name: str, split: str, first: str) -> None:
+        if self.dedupe:
+            self.tally.convert("repetitions left out")
+        else:
+            self.tally.warn(name, "repeats an earlier sample exactly; --dedupe leaves such out", "DUPLICATE")
+            if split != first:
+                self.tally.warn(name, "is held out, and the same as a training sample; scores against it say too much. "
+                                "--dedupe leaves such out", "TEST_REPEATED")  # fmt: skip
 
 
 def stored(samples: Bytes, shape: tuple[int, ...]) -> Bytes:

@@ -1,19 +1,23 @@
 """Samples that a dataset holds more than once: the same bytes, or nearly the same picture or voxels.
 
-A picture is a hash of 255 bits: which of the 16 x 16 lowest cosines of its 32 x 32 grey cells, but the mean, are above a tenth
-of their root mean square; what lies about zero is noise, and is no bit. Two pictures are twins when at most LIMIT bits differ,
-as they are or with one mirrored, and when none of their 8 x 8 cells of colour differs by more than one standard deviation
-of the picture: drawings of one template differ in few bits, but much in some cell. On CIFAR-10 at most 1 picture in 1,000 is
-so found to have a twin and all of them are right; of copies saved as JPEG 40, mirrored, with noise or lighter 97 % and more.
-A copy that is cropped or moved by a pixel of 32 is none.
+A picture's hash is 255 bits: which of the 16 x 16 lowest cosines of its 32 x 32 grey cells, without the mean, are above a
+tenth of their root mean square; what lies about zero is noise, and no bit. Two pictures are twins when at most LIMIT bits
+differ, as they are or with one mirrored, and when none of their 8 x 8 cells of colour differs by more than three quarters of
+the cells' standard deviation: drawings of one template differ in few bits, but much in some cell.
+
+Measured: 0.07 % of 6,102 lossless CIFAR-10 pictures have a twin so, 0.7 % of all 60,000, 29 % of 9,992 anime faces, and none
+of 3,000 dogs; of the pairs looked at all were right. 4 % of 10,000 avatars have one, which differs in small things. Of copies
+of photographs, mirrored or not, saved as JPEG 70, with noise or reduced to three quarters 99.6 % are found, of JPEG 40 or a
+fifth lighter 97 %. Copies that are cropped or moved by a pixel of 32 are not.
 
 Not all pairs are compared: 12 bands of 21 bits are looked up, each with one bit wrong. That finds all pairs of up to 23 bits,
-and 97 % of those of 31. Voxels are twins when they differ in at most 5 % of what either occupies; all pairs that can be are.
+and about 97 % of those of 31. Voxels are twins when they differ in at most 5 % of what either occupies, as they stand.
 """
 
 from __future__ import annotations
 
 import hashlib
+import itertools
 import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -83,7 +87,7 @@ def near(dataset: Rows, limit: int = LIMIT) -> list[Pair]:
 def twins(dataset: Rows, limit: int = LIMIT) -> Near:
     """Samples that look the same, exact copies among them; a flat picture and empty voxels have no twin.
 
-    100,000 pictures of 32 x 32 take about 20 s and 200 MB, 10,000 grids of 32^3 about 5 s.
+    60,000 photographs of 32 x 32 take 7 s on one core, 100,000 drawings of one template 25 s; 10,000 grids of 32^3 take 1 s.
     """
     split = np.arange(sum(dataset.counts.values())) >= dataset.counts["train"]
     best = Best(split.astype(np.int64))
@@ -211,10 +215,10 @@ def search_pictures(found: Hashes, limit: int, best: Best) -> bool:
     """Add the twins among these pictures to `best`; whether all were found that the bands can find."""
     rows = np.flatnonzero(~found.flat)
     left, complete = MOST, True
-    for wrong in (0, *(1 << bit for bit in range(WIDTH))):
+    for turned in ((0,), tuple(1 << bit for bit in range(WIDTH))):  # equal bands first: should it be too much, most is found
         for band in range(BANDS):
             index = Index(found.bands[0, :, band], rows)
-            for mirrored in (0, 1):
+            for wrong, mirrored in itertools.product(turned, (0, 1)):
                 if left <= 0:
                     return False
                 for i, j in index.pairs(found.bands[mirrored, :, band], wrong, not mirrored):
@@ -245,17 +249,20 @@ class Index:
 
     def __init__(self, keys: NDArray[np.int32], rows: Whole):
         self.order = rows[np.argsort(keys[rows], kind="stable")]
-        self.starts = np.concatenate([[0], np.cumsum(np.bincount(keys[rows], minlength=1 << WIDTH), dtype=np.int32)])
+        self.values, self.starts = np.unique(keys[self.order], return_index=True)
+        self.ends = np.append(self.starts[1:], len(rows))
         self.complete = True
 
     def pairs(self, keys: NDArray[np.int32], wrong: int, same: bool) -> Iterator[tuple[Whole, Whole]]:
         """Pictures i, and j whose value is that of i with the bits `wrong` turned; of the `same` values each pair once."""
         places = np.flatnonzero(keys[self.order] & wrong == 0) if same else np.arange(len(self.order))
-        i = self.order[places]
-        values = keys[i] ^ wrong
-        first, end = self.starts[values], self.starts[values + 1]
+        values = keys[self.order[places]] ^ wrong
+        found = np.searchsorted(self.values, values)
+        there = np.flatnonzero(self.values[np.minimum(found, len(self.values) - 1)] == values) if len(self.values) else found
+        i, found = self.order[places[there]], found[there]
+        first, end = self.starts[found], self.ends[found]
         if same and not wrong:
-            first = places + 1
+            first = places[there] + 1
         self.complete &= bool((end - first <= CROWD).all())
         count = np.minimum(end - first, CROWD)
         some = np.flatnonzero(count)

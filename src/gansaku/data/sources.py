@@ -22,6 +22,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from gansaku import files
+from gansaku.cache import cache_folder
 from gansaku.data import (
     arrays,
     boxes,
@@ -164,6 +165,9 @@ def planned(source: str, chosen: Policy) -> Plan:
         return plan(path.name.split(".")[0], origin, [origin, stamp(status)], content)
     if name.endswith((".h5", ".hdf5")):
         return plan(path.stem, origin, [origin, stamp(status)], partial(foreign, path, chosen, tally))
+    if path.suffix.lower() in picture_sets.SUFFIXES and (chosen.faces or chosen.boxes or chosen.frames == "all"):
+        alone = partial(of_tree, lambda: nullcontext(tree.of_file(path)), chosen, tally)
+        return plan(path.stem, origin, [origin, stamp(status)], alone)
     if path.suffix.lower() in picture_sets.SUFFIXES | voxel_sets.SUFFIXES:
         raise DataError(source, "is one sample; give the folder that holds all of them", "DATA_TYPE")
     raise DataError(source, f"is of a type that is not supported ({path.suffix or 'no suffix'}); give {SUPPORTED}",
@@ -186,6 +190,8 @@ def files_of(source: str) -> Iterator[Tree]:
     opener = next((opener for ending, opener in ARCHIVES.items() if path.name.lower().endswith(ending)), None)
     if path.is_dir():
         yield tree.in_folder(path, tally)
+    elif path.suffix.lower() in picture_sets.SUFFIXES:
+        yield tree.of_file(path)
     elif opener is not None:
         with opener(path, tally) as found:
             yield found
@@ -342,12 +348,6 @@ def of_size(dataset: Dataset, size: Size) -> Dataset:
         raise DataError(str(dataset.path), f"was prepared at {sides(dataset.shape[1:])}, not {sides(wanted)}; prepare it again "
                         f"from {dataset.source!r} with --size, or leave --size out", "DATA_SIZE")  # fmt: skip
     return dataset
-
-
-def cache_folder() -> Path:
-    if own := os.environ.get("GANSAKU_CACHE"):
-        return Path(own)
-    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "gansaku"
 
 
 def sweep_old(folder: Path) -> None:

@@ -128,7 +128,7 @@ class Dataset:
     def skipped(self) -> list[list[str]]:
         """Every file that was left out: [name, why, code]."""
         with h5py.File(self.path, "r", locking=False) as file:
-            return list(json.loads(bytes(plain(self.path, file, "skipped")))) if "skipped" in file else []
+            return list(json.loads(text_in(self.path, file, "skipped"))) if "skipped" in file else []
 
     def rows(self, indices: NDArray[np.int64]) -> Bytes:
         """Samples (n, *S, C) in the order asked for, a copy: pictures 0..255, voxels 0/1."""
@@ -206,7 +206,7 @@ def read(path: Path, file: Any) -> Dataset:
             f"is a store of version {version}, and this program reads version {VERSION}; prepare it again from its source",
             "H5_VERSION",
         )
-    about = json.loads(bytes(plain(path, file, "about")))
+    about = json.loads(text_in(path, file, "about"))
     shape, counts = tuple(about["shape"]), {split: int(about["counts"][split]) for split in about["counts"]}
     fingerprint = str(about["fingerprint"])
     labels = plain(path, file, "labels")[()]
@@ -248,7 +248,7 @@ def names_in(path: Path, file: Any, count: int) -> Sequence[str]:
     """The names of the samples; () where the file has none. Raises ValueError when they contradict themselves."""
     if "names" not in file:
         return ()
-    text, ends = bytes(plain(path, file, "names")), plain(path, file, "name_ends")[()]
+    text, ends = text_in(path, file, "names"), plain(path, file, "name_ends")[()]
     if ends.shape != (count,) or (np.diff(ends, prepend=0) < 0).any() or ends[-1] != len(text):
         raise ValueError("names that do not fit the samples")
     return Names(text, ends)
@@ -271,7 +271,7 @@ def open_shard(path: Path, count: int, row: tuple[int, ...], fingerprint: str) -
     """The rows of one shard, mapped. Raises DataError when it is damaged or belongs to another store."""
     try:
         with h5py.File(path, "r", locking=False) as file:
-            about = json.loads(bytes(plain(path, file, "about")))
+            about = json.loads(text_in(path, file, "about"))
             rows = mapped(path, file, row)
     except (OSError, KeyError, RuntimeError, ValueError, TypeError) as error:
         raise DataError(str(path), "cannot be read: cut short or damaged; prepare the data again", "H5_CORRUPT") from error
@@ -303,6 +303,12 @@ def plain(path: Path, file: Any, name: str) -> Any:
         )
     if offset + found.nbytes > path.stat().st_size:
         raise ValueError(f"{name!r} is longer than the file")
+    return found
+
+
+def text_in(path: Path, file: Any, name: str) -> bytes:
+    """The bytes of a dataset of text."""
+    found: bytes = plain(path, file, name)[()].tobytes()  # bytes(dataset) would ask for each byte by itself
     return found
 
 

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from gansaku.data.overview import Overview, class_counts
 from gansaku.data.store import Dataset
 
-MANY = 0.01  # share of samples with a twin that is worth a word
+MANY = 0.01  # share of samples that is worth a word
 UNEVEN = 10  # the largest class : the smallest
 
 
@@ -69,10 +69,11 @@ def about_twins(overview: Overview) -> list[str]:
     said, count = [], sum(overview.counts.values())
     if overview.leaked:
         held, same = overview.counts["test"], sum(apart == 0 for _, _, apart in overview.leaks)
+        verb, alike = "is" if overview.leaked == 1 else "are", f", {same:,} without a difference" if same else ""
         said.append(
-            f"{overview.leaked:,} of {held:,} test samples {'is' if overview.leaked == 1 else 'are'} in the training split too, "
-            f"or nearly so{f', {same:,} without a difference' if same else ''}: scores against held-out samples will look better "
-            "than they are; leave them out of one of the splits (--dedupe leaves out exact copies)"
+            f"{overview.leaked:,} of {held:,} test samples {verb} in the training split too, or nearly so{alike}: scores "
+            "against held-out samples will look better than they are; leave them out of one of the splits (--dedupe leaves out "
+            "exact copies)"
         )
     if overview.repeated:
         one = overview.repeated == 1
@@ -99,11 +100,9 @@ def about_colour(overview: Overview, count: int) -> list[str]:
     """Pictures without colour that are stored in colour."""
     if overview.grey == count:
         return ["no picture has any colour; with --channels 1 they take a third of the room, and networks one channel"]
-    if overview.grey:
-        one = overview.grey == 1
-        return [
-            f"{overview.grey:,} picture{' is' if one else 's are'} grey among those in colour; a network will make such, too"
-        ]
+    if overview.grey >= MANY * count:
+        verb = " is" if overview.grey == 1 else "s are"
+        return [f"{overview.grey:,} picture{verb} grey among those in colour; a network will make such, too"]
     return []
 
 

@@ -113,6 +113,11 @@ def file_entry(root: Path, inside: Path, name: str) -> Entry:
     return Entry(name, status.st_size, status.st_mtime_ns, lambda: path.open("rb"))
 
 
+def of_file(path: Path) -> Tree:
+    """One file alone, as a picture that holds many faces is."""
+    return Tree([path.name], partial(file_entry, path.parent, path.parent.resolve()))
+
+
 @contextmanager
 def in_zip(path: Path, tally: Tally) -> Iterator[Tree]:
     """The tree of a zip, readable while the context lasts. Raises DataError for an archive that may do harm."""

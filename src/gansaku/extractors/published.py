@@ -1,4 +1,4 @@
-"""The published files of weights: their names, SHA-256, sizes, addresses and licences."""
+"""The published files of weights, and of a cascade: their names, SHA-256, sizes, addresses and licences."""
 
 from __future__ import annotations
 
@@ -87,6 +87,18 @@ PUBLISHED: dict[str, tuple[Published, ...]] = {
             f"{FACEBOOK}/dinov2_vitl14/dinov2_vitl14_pretrain.pth",
             1_217_586_395,
             licence=APACHE,
+        ),
+    ),
+}
+
+CASCADES: dict[str, tuple[Published, ...]] = {  # what finds faces
+    "anime": (
+        Published(
+            "lbpcascade_animeface.xml",
+            "9376d30ac38db6bda2a68b88b3b76bbd7e6aa33af47f7f5c76bc88ca75f1ce30",
+            "https://raw.githubusercontent.com/nagadomi/lbpcascade_animeface/master/lbpcascade_animeface.xml",
+            300_000,
+            licence="MIT",
         ),
     ),
 }

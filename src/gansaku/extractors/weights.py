@@ -20,19 +20,15 @@ import torch
 from torch import Tensor
 
 from gansaku import files
-from gansaku.data.sources import cache_folder
+from gansaku.cache import weights_folder
 from gansaku.errors import DataError, UsageError, nearest
-from gansaku.extractors.published import PUBLISHED, Published
+from gansaku.extractors.published import CASCADES, PUBLISHED, Published
 
 CHUNK = 1 << 20
 SCHEMES = ("https",)  # what a download may come by, redirections included
 TIMEOUT = 30  # seconds without a byte
 
 Progress = Callable[[int, int], None]  # (bytes done, of how many)
-
-
-def weights_folder() -> Path:
-    return cache_folder() / "weights"
 
 
 def found(name: str) -> Path | None:
@@ -68,14 +64,16 @@ def way_to_get(name: str) -> str:
 
 
 def get(name: str, progress: Progress = lambda done, total: None) -> Path:
-    """Download an extractor's weights into the cache, unless they are there; nothing else here uses a network.
+    """Download an extractor's weights, or a cascade, into the cache, unless they are there; nothing else here uses a network.
 
     The addresses are tried in turn. A file gets its name after its SHA-256 is found right, so one that is there stays.
     Raises UsageError for what cannot be downloaded, DataError when no address gave the file.
     """
-    known = PUBLISHED.get(name)
+    known = (PUBLISHED | CASCADES).get(name)
     if known is None:
-        raise UsageError(name, f"is no extractor with weights{nearest(name, list(PUBLISHED))}", "WEIGHTS")
+        raise UsageError(
+            name, f"is no extractor with weights and no cascade{nearest(name, list(PUBLISHED | CASCADES))}", "WEIGHTS"
+        )
     for one in known:
         path = weights_folder() / one.file
         if path.is_file() and sha256(path) == one.sha256:

@@ -297,7 +297,7 @@ def table(title: str, numbers: Mapping[str, int]) -> str:
 
 def provenance(found: Mapping[str, Any]) -> str:
     """Where it came from, by which choices, and how to know it again."""
-    choices = " ".join(f"--{name.replace('_', '-')} {plain(value)}" for name, value in found["policy"].items())
+    choices = flags(found["policy"])
     rows: list[tuple[str, str]] = [
         ("Source", e(found["source"])),
         ("File", e(found["file"])),
@@ -310,8 +310,13 @@ def provenance(found: Mapping[str, Any]) -> str:
     return f'<section id="provenance"><h2>Provenance</h2><dl class="list">{listed}</dl></section>'
 
 
-def plain(value: Any) -> str:
-    return ",".join(map(str, value)) if isinstance(value, list | tuple) else str(value)
+def flags(policy: Mapping[str, Any]) -> str:
+    """The choices of a preparation as the command line takes them."""
+    said = []
+    for name, value in policy.items():
+        text = ",".join(map(str, value)) if isinstance(value, list | tuple) else str(value)
+        said.append(f"--{name.replace('_', '-')}{'' if value is True else f' {text}'}")
+    return " ".join(said)
 
 
 def extent(values: Mapping[str, float | None]) -> str:

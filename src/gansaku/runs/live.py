@@ -15,8 +15,8 @@ from functools import partial
 import torch
 
 from gansaku import hardware
+from gansaku.cache import cache_folder
 from gansaku.contract import Signals
-from gansaku.data.sources import cache_folder
 from gansaku.errors import UsageError
 from gansaku.evaluation.budget import cached, cost
 from gansaku.evaluation.samples import Generated, Samples
