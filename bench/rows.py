@@ -9,7 +9,7 @@ from pathlib import Path
 
 from gansaku.recipe import Recipe
 
-from . import feeding, ours, plain, scores, watching
+from . import feeding, ours, pictures, plain, scores, voxel_files, watching
 from .measure import Clock, Row, Side, compare
 
 Loop = Callable[[plain.Pair], plain.Step]
@@ -28,7 +28,8 @@ class Plan:
 def all_rows(plan: Plan, only: str = "") -> Iterator[Row]:
     """Every row whose group's name contains `only`, as it is measured."""
     groups = {"dcgan": dcgan, "wgan-gp": wgan_gp, "3d-gan": gan3d, "auto": auto, "sentinel": sentinel, "feeding": feed,
-              "inception": inception, "frechet": frechet, "mifid": mifid}  # fmt: skip
+              "pictures": resizing, "voxel files": voxels_in_files, "inception": inception, "frechet": frechet,
+              "mifid": mifid}  # fmt: skip
     for name, group in groups.items():
         if only in name:
             yield from group(plan)
@@ -98,6 +99,17 @@ def feed(plan: Plan) -> Iterator[Row]:
             against = "HDF5, gzip, h5py's own chunks, DataLoader without workers; in the page cache"
             sides = Side(loader, 2), Side(store, 40)
             yield compare(f"voxels {size}³", "grids/s", batch, *sides, against, plan.rounds, plan.clock, 100.0)
+
+
+def resizing(plan: Plan) -> Iterator[Row]:
+    """CPU time on one core; the difference from full Lanczos is in `python -m bench.pictures`."""
+    files = pictures.photographs(100)
+    for name, target in (("lanczos", 1.5), ("bilinear", None)):
+        yield pictures.row(files, name, plan.rounds, target)
+
+
+def voxels_in_files(plan: Plan) -> Iterator[Row]:
+    return voxel_files.rows(plan.rounds, plan.clock)
 
 
 def inception(plan: Plan) -> Iterator[Row]:

@@ -19,6 +19,7 @@ from gansaku.errors import GansakuError, RecipeError, RunError, UsageError
 from gansaku.recipe import from_toml, to_toml
 from gansaku.recipes.registry import find
 from gansaku.runs import checkpoint, manifest
+from gansaku.runs.folder import refuse_unsafe
 from gansaku.training.state import begin, counts, tensors
 
 FACTS = Facts("pictures", (3, 16, 16), 40, ())
@@ -308,12 +309,16 @@ def test_a_pickle_in_a_checkpoint_is_not_read_whatever_its_manifest_says(tmp_pat
 def test_a_pickle_is_refused_as_a_run_by_every_command(name, tmp_path, data, capsys):
     file = tmp_path / name
     torch.save({"model": Trap()}, file)
-    for command in (["train", "--data", data, "--run", name], ["sample", name], ["evaluate", name], ["show", name]):
-        code, error = said(capsys, command)
-        assert code in (1, 2), command
-        assert error.startswith(f"{name}: "), command
-        if command[0] == "train":
-            assert error.endswith("[CKPT_UNSAFE]")
+    commands = {
+        "CKPT_UNSAFE": (["train", "--data", data, "--run", name], ["sample", name], ["report", name], ["pin", name]),
+        "DATA_TYPE": (["evaluate", name], ["show", name]),
+    }
+    for expected, given in commands.items():
+        for command in given:
+            code, error = said(capsys, command)
+            assert code in (1, 2), command
+            assert error.startswith(f"{name}: "), command
+            assert error.endswith(f"[{expected}]"), command
     assert not os.path.exists("sprung")
 
 
@@ -335,7 +340,7 @@ def test_a_header_whose_length_has_a_pickles_bytes_is_none(tmp_path):
         header = b'{"a":{"dtype":"U8","shape":[1],"data_offsets":[0,1]}}'.ljust(length)
         (tmp_path / manifest.TENSORS).write_bytes(struct.pack("<Q", length) + header + b"\1")
         assert (tmp_path / manifest.TENSORS).read_bytes()[0] == 0x80
-        checkpoint.refuse_unsafe(tmp_path / manifest.TENSORS)
+        refuse_unsafe(tmp_path / manifest.TENSORS)
 
 
 # K120: safetensors that are none
@@ -471,6 +476,35 @@ def test_ranks_that_are_set_by_half_are_told_before_anything_is_made(environment
 def test_ranks_that_are_set_whole_or_not_at_all_are_right():
     for environment in ({}, {"RANK": "", "WORLD_SIZE": ""}, {"RANK": "0", "WORLD_SIZE": "1"}, {"RANK": "3", "WORLD_SIZE": "8"}):
         hardware.check_ranks(environment)
+
+
+# a run's own files
+
+
+@pytest.mark.parametrize(
+    "content", [b"", b"\xff\xfe", b"[" * 100_000, b"batch = = 4", b"{}", b"9" * 5000], ids=lambda c: ascii(c[:8])
+)
+@pytest.mark.parametrize("name", ["recipe.toml", "run.json"])
+def test_a_damaged_file_of_a_run_is_told_by_its_name(name, content, data, capsys):
+    command = ["train", "--data", data, "--run", "run", "--set", "batch=4", "generator.network.width=4", "length=8"]
+    if not os.path.exists("run"):
+        assert main(command) == 0
+    with open(f"run/{name}", "wb") as file:
+        file.write(content)
+    capsys.readouterr()
+    for arguments in (command, ["sample", "run"], ["show", "run"]):
+        code, error = said(capsys, arguments)
+        assert code in (1, 2), arguments
+        assert error.startswith(f"run/{name}"), arguments
+
+
+def test_a_folder_whose_name_is_no_utf_8_can_be_trained_on(tmp_path, capsys):
+    np.save(tmp_path / "\udcff.npy", np.random.default_rng(0).integers(0, 255, (10, 16, 16, 3), np.uint8))
+    command = ["train", "--data", "\udcff.npy", "--run", "run", "--set", "batch=4", "generator.network.width=4", "length=8"]
+    assert main([*command, "--json"]) == 0
+    assert main(["show", "run"]) == 0
+    capsys.readouterr().out.encode()
+    assert json.loads((tmp_path / "run" / "run.json").read_text())["data"]["name"] == "\udcff"
 
 
 # the law of all of them

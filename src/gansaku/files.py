@@ -145,7 +145,7 @@ def write_bytes(path: Path, content: bytes) -> None:
 def put_json(path: Path, content: Any) -> None:
     """Write a JSON file inside a folder that is being replaced: no rename of its own."""
     with create(path) as file:
-        file.write(json.dumps(content, indent=1, ensure_ascii=False).encode() + b"\n")
+        file.write(json_bytes(content))
 
 
 def write_text(path: Path, content: str) -> None:
@@ -153,7 +153,12 @@ def write_text(path: Path, content: str) -> None:
 
 
 def write_json(path: Path, content: Any) -> None:
-    write_text(path, json.dumps(content, indent=1, ensure_ascii=False) + "\n")
+    write_bytes(path, json_bytes(content))
+
+
+def json_bytes(content: Any) -> bytes:
+    """JSON as UTF-8; what is left of a name that is no UTF-8 as JSON's own escape."""
+    return json.dumps(content, indent=1, ensure_ascii=False).encode(errors="backslashreplace") + b"\n"
 
 
 @contextmanager

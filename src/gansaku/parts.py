@@ -198,7 +198,7 @@ def _decode_part(data: Any, options: list[Any], path: str) -> Any:
     kind = options[0]
     known = parts(kind)
     name = data.get("part", kind.__name__)
-    if name not in _registry:
+    if not isinstance(name, str) or name not in _registry:
         own = "; a part from a file of your own needs --use FILE"
         raise RecipeError(path, f"unknown part {name!r}{nearest(str(name), list(known))}{own}", "PART")
     if name not in known:

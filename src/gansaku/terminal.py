@@ -37,7 +37,9 @@ def as_comment(text: str) -> str:
 
 
 def print_json(content: Any) -> None:
-    print(json.dumps(content, indent=1, ensure_ascii=False))
+    """One JSON document, with everything that a terminal would obey, or could not encode, as JSON's own escapes."""
+    text = json.dumps(content, indent=1, ensure_ascii=False)
+    print("".join(c if c.isprintable() or c == "\n" else json.dumps(c)[1:-1] for c in text))
 
 
 def table(content: dict[str, Any], indent: str = "") -> str:

@@ -343,7 +343,7 @@ def has(**wanted: Any) -> Callable[[Any], None]:
 
 
 def repetitions_are_left_out(dataset: Any) -> None:
-    assert dataset.report["converted"] == {"repetitions of a sample left out": 2}
+    assert list(dataset.report["converted"].values()) == [2]
     assert dataset.counts == {"train": 4}
 
 
@@ -539,7 +539,7 @@ CASES = [
     ),
     case(72, "a 7z", one("source.7z", b"7z\xbc\xaf\x27\x1c" + bytes(40)), "E", "DATA_TYPE", says=".zip"),
     case(72, "a rar", one("source.rar", b"Rar!\x1a\x07\1\0" + bytes(40)), "E", "DATA_TYPE", says=".zip"),
-    case(72, "a tar.gz", one("source.tar.gz", b"\x1f\x8b\x08" + bytes(40)), "E", ""),
+    case(72, "a tar.gz", one("source.tar.gz", b"\x1f\x8b\x08" + bytes(40)), "E", "TAR_CORRUPT"),
     case(72, "a tar", tarred(), "ok", holds=has(counts={"train": 3})),
     case(72, "a tar with ..", tar_with("../slip.png"), "E", "TAR_UNSAFE_PATH"),
     case(72, "a tar with an absolute name", tar_with("/slip.png"), "E", "TAR_UNSAFE_PATH"),

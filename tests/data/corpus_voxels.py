@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import io
 import struct
 import zipfile
@@ -176,11 +177,16 @@ def array_file(content: Any) -> bytes:
     return stream.getvalue()
 
 
-def claimed(shape: tuple[int, ...], kind: str = "|u1", content: bytes = b"") -> bytes:
+def claimed(shape: tuple[int, ...], fortran: bool = False) -> bytes:
     """An .npy file of a header that says so much."""
     stream = io.BytesIO()
-    npy.write_array_header_1_0(stream, {"descr": kind, "fortran_order": False, "shape": shape})
-    return stream.getvalue() + content
+    npy.write_array_header_1_0(stream, {"descr": "|u1", "fortran_order": fortran, "shape": shape})
+    return stream.getvalue()
+
+
+def in_fortran_order() -> bytes:
+    """What must be read whole, and unpacks to 900 MB from a kilobyte of gzip for each of them."""
+    return gzip.compress(claimed((300_000, 32, 32, 3), fortran=True) + bytes(1 << 20))
 
 
 def zipped(name: str, content: bytes) -> bytes:
@@ -245,7 +251,7 @@ CASES = [
     voxels(98, "sizes of -1", binvox(dim="-1 4 4"), "S", "BVX_DIM"),
     voxels(99, "sizes of 0", binvox(dim="0 4 4"), "S", "BVX_DIM"),
     voxels(100, "a million cubed", binvox(dim="1000000 1000000 1000000"), "S", "BVX_LARGE"),
-    voxels(100, "sizes of 400 digits", binvox(dim=f"{'9' * 400} 4 4"), "S"),
+    voxels(100, "sizes of 400 digits", binvox(dim=f"{'9' * 400} 4 4"), "S", "BVX_DIM"),
     voxels(101, "fewer voxels than it says", binvox(body=WHOLE[:-2]), "S", "BVX_SHORT"),
     voxels(101, "no voxels", binvox(body=b""), "S", "BVX_SHORT"),
     voxels(102, "more voxels than it says", binvox(body=WHOLE + b"\1\x20"), "S", "BVX_OVERRUN"),
@@ -272,29 +278,37 @@ CASES = [
         "HDF5 with a dataset of another name",
         hdf5(assigned("weights/first", values((3, 3), np.float32))),
         "E",
+        "NPY_NAMES",
         "",
         says="weights/first",
     ),
     Case("V110", "HDF5 cut short", cut_short, "E", "H5_CORRUPT"),
     Case("V110", "HDF5 of zero bytes", one("source.h5", b""), "E", "H5_CORRUPT"),
     Case("V110", "text called HDF5", one("source.h5", b"text" * 500), "E", "H5_CORRUPT"),
-    Case("V111", "HDF5 of texts", hdf5(assigned("data", np.array([b"a", b"b"]))), "E"),
-    Case("V111", "HDF5 of complex numbers", hdf5(assigned("data", values(kind=np.complex64))), "E"),
-    Case("V111", "HDF5 of two axes", hdf5(assigned("data", values((5, 4)))), "E"),
+    Case("V111", "HDF5 of texts", hdf5(assigned("data", np.array([b"a", b"b"]))), "E", "NPY_TYPE"),
+    Case("V111", "HDF5 of complex numbers", hdf5(assigned("data", values(kind=np.complex64))), "E", "H5_EMPTY"),
+    Case("V111", "HDF5 of two axes", hdf5(assigned("data", values((5, 4)))), "E", "NPY_SHAPE"),
     Case("V111", "HDF5 with NaN", hdf5(assigned("data", np.full((5, 4, 4, 4), np.nan, np.float32))), "E", "IMG_NONFINITE"),
     Case("V112", "an external link", hdf5(assigned("data", h5py.ExternalLink("other.h5", "data"))), "E", LINK),
     Case("V112", "a soft link", hdf5(assigned("data", h5py.SoftLink("/gone"))), "E", LINK),
-    Case("V112", "a virtual dataset", hdf5(virtual), "E"),
-    Case("V112", "values in another file", hdf5(stored_outside), "E"),
-    Case("V112", "a filter of its own", hdf5(filtered), "E"),
-    Case("V113", "610 TiB by its header", hdf5(enormous), "E"),
-    Case("V113", "eight gigabytes of nothing", hdf5(packs_well), "E"),
+    Case("V112", "a virtual dataset", hdf5(virtual), "E", "H5_LAYOUT"),
+    Case("V112", "values in another file", hdf5(stored_outside), "E", "H5_LAYOUT"),
+    Case("V112", "a filter of its own", hdf5(filtered), "E", "H5_FILTER"),
+    Case("V113", "610 TiB by its header", hdf5(enormous), "E", "H5_LARGE"),
+    Case("V113", "eight gigabytes of nothing", hdf5(packs_well), "E", "H5_LAYOUT"),
     Case("V114", ".npy of objects", one("source.npy", objects()), "E", OBJECT),
     Case("V114", ".npz of objects", one("source.npz", zipped("x.npy", objects())), "E", OBJECT),
     Case("V114", ".mat of version 7.3", lambda folder: beside_mat(folder), "S", OBJECT),
-    Case("V114", ".npy that claims exabytes", one("source.npy", claimed((1 << 40, 64, 64, 64))), "E"),
-    Case("V114", ".npz that claims exabytes", one("source.npz", zipped("x.npy", claimed((1 << 40, 64, 64, 64)))), "E"),
-    Case("V114", ".npy of a wrong header", one("source.npy", b"\x93NUMPY\1\0\x10\0{'descr': evil()}"), "E"),
+    Case("V114", ".npy that claims exabytes", one("source.npy", claimed((1 << 40, 64, 64, 64))), "E", "NPY_SHORT"),
+    Case(
+        "V114",
+        ".npz that claims exabytes",
+        one("source.npz", zipped("x.npy", claimed((1 << 40, 64, 64, 64)))),
+        "E",
+        "NPY_SHORT",
+    ),
+    Case("V114", ".npy.gz of 900 MB in Fortran order", one("source.npy.gz", in_fortran_order()), "E", "NPY_ORDER"),
+    Case("V114", ".npy of a wrong header", one("source.npy", b"\x93NUMPY\1\0\x10\0{'descr': evil()}"), "E", "NPY_CORRUPT"),
 ]
 
 

@@ -147,6 +147,13 @@ def test_modelnets_header_with_the_counts_in_its_line_is_read():
     assert np.array_equal(*(meshes.voxelized(one, ".off", 8, True, "z") for one in (content, glued)))
 
 
+@pytest.mark.parametrize("encoding", ["latin-1", "cp932", "utf-8"])
+def test_comments_may_be_in_any_encoding(encoding):
+    word = "é".encode(encoding) if encoding == "latin-1" else "椅子".encode(encoding)
+    content = b"# " + word + b"\n" + saved(box(1, 2, 4), "obj").replace(b"\nf ", b"\ng " + word + b"\nf ", 1)
+    assert meshes.voxelized(content, ".obj", 8, True, "y").sum() == 64
+
+
 def glb(change):
     """A box as GLB with its description changed."""
     content = saved(box(1, 2, 4), "glb")

@@ -4,6 +4,7 @@ import json
 import random
 import sys
 from concurrent.futures import ThreadPoolExecutor
+from types import SimpleNamespace
 
 import pytest
 from making import RED, error_of, picture
@@ -101,7 +102,7 @@ class TestContent:
     def test_any_order_and_many_threads_read_the_same_in_bounded_memory(self, tmp_path, monkeypatch):
         rows = [random.Random(i).randbytes(50 + i % 7) for i in range(900)]
         path = written(tmp_path / "d.parquet", image=structs(rows), group=400)
-        monkeypatch.setattr(parquet, "KEPT", 60_000)
+        monkeypatch.setattr(parquet, "KEPT", 6000)
         monkeypatch.setattr(parquet, "ROWS", 8)
         with in_parquet([path], Tally()) as tree, ThreadPoolExecutor(8) as pool:
             order = [*range(900), *random.Random(0).sample(range(900), 300)]
@@ -128,6 +129,11 @@ class TestContent:
 
 
 class TestHostile:
+    def test_the_metadata_of_columns_are_not_looked_at_since_damaged_ones_end_the_process(self):
+        group = SimpleNamespace(num_rows=5, total_byte_size=1 << 25)  # and no `column`
+        metadata = SimpleNamespace(num_row_groups=2, row_group=lambda number: group)
+        assert parquet.groups(metadata, 1 << 25) == ([0, 5, 10], [2, 2])
+
     @pytest.mark.parametrize("columns", [
         {"a": [1], "b": ["x"]}, {"image": [1]}, {"a": pa.array([b"x"]), "b": pa.array([b"y"])},
     ], ids=["none", "numbers", "two"])  # fmt: skip

@@ -270,7 +270,7 @@ def test_pax_records_are_read_as_the_library_writes_them():
 
 
 class TestTarGz:
-    @pytest.mark.parametrize("files", [FILES, {f"{i}.bin": b"" for i in range(40)}], ids=["few", "many"])
+    @pytest.mark.parametrize("files", [FILES, {f"{i}.bin": b"" for i in range(40)} | {"train.bin": b""}], ids=["few", "many"])
     def test_any_other_than_cifars_own_is_to_be_unpacked(self, tmp_path, files):
         tar = tar_of(tmp_path / "d.tar", files).read_bytes()
         (tmp_path / "d.tar.gz").write_bytes(gzip.compress(tar))

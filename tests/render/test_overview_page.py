@@ -283,6 +283,14 @@ class TestContactSheet:
         assert picture.shape == (8 * 98 + 2, 8 * 98 + 2, 3)
         assert (picture[2:98:3, 2:98:3] == np.moveaxis(samples[0], 0, -1)).all()
 
+    @pytest.mark.parametrize(("classes", "of", "shape"), [(1, 64, (8, 8)), (10, 5, (5, 10)), (64, 1, (8, 8)), (2, 32, (8, 8))])
+    def test_classes_are_arranged_as_near_to_a_square_as_their_rows_allow(self, classes, of, shape):
+        labels = np.arange(classes * of) % classes
+        picture = self.opened(contact_sheet(np.zeros((len(labels), 1, 96, 96), np.uint8), labels, ["c"] * classes))
+        dark = (picture[..., 0] == 0).reshape(picture.shape[:2])
+        assert dark.any(1).sum() == 96 * shape[0]
+        assert dark.any(0).sum() == 96 * shape[1]
+
     def test_classes_stand_under_their_names(self):
         samples = np.zeros((10, 1, 16, 16), np.uint8)
         picture = self.opened(contact_sheet(samples, np.arange(10) % 2, ("cat", EVIL * 9)))

@@ -30,7 +30,7 @@ LARGEST_CHUNK = 1 << 27  # bytes
 LARGEST_READ = 1 << 28  # bytes that are read at a time where chunks hold many rows
 MOST_DATASETS = 1000
 UNREADABLE = "cannot be read as HDF5: cut short, damaged or of another type; copy or download it again"
-Broken = (OSError, KeyError, RuntimeError, ValueError, TypeError)  # raised by a damaged file
+Broken = (OSError, KeyError, RuntimeError, ValueError, TypeError, OverflowError, MemoryError, SystemError)  # of damage
 
 
 @contextmanager

@@ -76,9 +76,12 @@ def faces_of(content: bytes, suffix: str) -> Points:
     try:
         if kind == "glb":
             check_glb(content)
+        if kind in ("obj", "off"):  # names and comments may be in any encoding; numbers are not
+            content = content.decode("ascii", "replace").encode()
         if kind == "off":  # in ModelNet the counts often follow the word in its line
             content = re.sub(rb"\A\s*(C?OFF)(?=\d)", rb"\1\n", content)
-        mesh = trimesh.load(io.BytesIO(content), file_type=kind, force="mesh", process=False, skip_materials=True)
+        with np.errstate(all="ignore"):
+            mesh = trimesh.load(io.BytesIO(content), file_type=kind, force="mesh", process=False, skip_materials=True)
         corners = np.asarray(mesh.vertices, np.float64).reshape(-1, 3)
         faces = np.asarray(mesh.faces, np.int64).reshape(-1, 3)
     except Bad:

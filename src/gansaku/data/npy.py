@@ -14,6 +14,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
+from tokenize import TokenError
 from typing import IO, Any, cast
 
 import numpy as np
@@ -22,6 +23,8 @@ from numpy.typing import NDArray
 from gansaku.data.content import at_once
 from gansaku.data.tally import Damaged
 from gansaku.errors import DataError
+
+LARGEST_SCATTERED = 1 << 27  # bytes of an array in Fortran order, which must be read whole, and is copied
 
 Blocks = Iterator[NDArray[Any]]
 
@@ -88,6 +91,9 @@ def array(where: str, open_stream: Callable[[], IO[bytes]]) -> Array:
         shape, fortran, dtype = read_head(stream)
     if dtype.hasobject:
         raise DataError(where, "holds Python objects, which are not loaded; save plain numbers", "NPY_OBJECT")
+    if fortran and math.prod(shape) * dtype.itemsize > LARGEST_SCATTERED:
+        raise DataError(where, "is in Fortran order, where a sample lies scattered over all of it, and too large to be read "
+                        "whole; save it with numpy.ascontiguousarray", "NPY_ORDER")  # fmt: skip
     if math.prod(shape[1:]) > 512**3:
         raise DataError(where, f"has samples of {'x'.join(map(str, shape[1:]))}, beyond 512x512x512 values", "NPY_LARGE")
     shape = shape or (1,)
@@ -110,11 +116,13 @@ def scattered(where: str, stream: IO[bytes], shape: tuple[int, ...], dtype: np.d
 def read_head(stream: IO[bytes]) -> tuple[tuple[int, ...], bool, np.dtype[Any]]:
     """(shape, fortran order, dtype) of an .npy stream, which is left at its first value."""
     version = np.lib.format.read_magic(stream)
-    if version == (1, 0):
-        return np.lib.format.read_array_header_1_0(stream)
-    if version == (2, 0):
-        return np.lib.format.read_array_header_2_0(stream)
-    raise ValueError(f"version {version} of the .npy format")
+    readers = {(1, 0): np.lib.format.read_array_header_1_0, (2, 0): np.lib.format.read_array_header_2_0}
+    if version not in readers:
+        raise ValueError(f"version {version} of the .npy format")
+    try:
+        return readers[version](stream)
+    except (TokenError, SyntaxError, TypeError, RecursionError, MemoryError) as error:  # numpy parses it as Python's text
+        raise ValueError("a header that is none") from error
 
 
 @contextmanager

@@ -237,20 +237,19 @@ def samples_of(work: Work, item: Item, account: Account) -> Iterator[tuple[str, 
             for ending, why in cutting.skipped:
                 account.skip(name + ending, why)
         for cut in cuts:
-            yield from finished(work, name, frame.pixels, cut, account)
+            yield from finished(work, name, frame, cut, account)
 
 
 def finished(
-    work: Work, name: str, pixels: Bytes, cut: Cut | None, account: Account
+    work: Work, name: str, frame: pictures.Decoded, cut: Cut | None, account: Account
 ) -> Iterator[tuple[str, Bytes, Cut | None]]:
     """The sample of a picture or of a part of it, in the set's size and channels; nothing where it cannot have them."""
-    space = (work.shape[1], work.shape[2])
     full = name if cut is None else f"{stem(name)}{cut.ending}"
-    part = None if cut is None else (cut.left, cut.top, cut.right, cut.bottom)
+    part = frame.part if cut is None else (cut.left, cut.top, cut.right, cut.bottom)
     if cut is not None and enlarges(cut.bottom - cut.top, cut.right - cut.left, work.policy):
         flag = "min-face" if work.policy.faces else "min-box"
         account.note(full, enlarged(round(cut.bottom - cut.top), round(cut.right - cut.left), flag))
-    sample = resized(pixels, space, work.policy, part)
+    sample = resized(frame.pixels, (work.shape[1], work.shape[2]), work.policy, part)
     if cut is not None and cut.mirrored:
         sample = np.ascontiguousarray(sample[:, ::-1])
     if sample.shape[2] != work.shape[0]:

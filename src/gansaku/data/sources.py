@@ -114,6 +114,7 @@ def prepare(
         export(dataset, destination, form, progress or (lambda done, total: None))
         return dataset
     if own_store(source):
+        open_store(Path(source))  # raises for what is no HDF5 at all
         raise DataError(source, "is prepared already; give what it was made from, or another destination than .h5", "DATA_TYPE")
     return carried_out(planned(source, chosen), destination, chosen, progress, shard)
 

@@ -174,7 +174,7 @@ def open_store(path: Path) -> Dataset:
     try:
         with h5py.File(path, "r", locking=False) as file:  # a store is never written in place, so no lock is needed
             return read(path, file)
-    except (OSError, KeyError, IndexError, RuntimeError, ValueError, TypeError) as error:
+    except (OSError, KeyError, IndexError, RuntimeError, ValueError, TypeError, SystemError) as error:
         raise DataError(
             str(path),
             "cannot be read as an HDF5 file: cut short, damaged or of another type; prepare it again from its source",
@@ -187,7 +187,7 @@ def is_store(path: Path) -> bool:
     try:
         with h5py.File(path, "r", locking=False) as file:
             return "gansaku" in file.attrs
-    except (OSError, RuntimeError, ValueError):
+    except (OSError, KeyError, RuntimeError, ValueError, SystemError):
         return True
 
 

@@ -71,11 +71,11 @@ def side_file(entry: Entry) -> bytes:
 def in_folder(root: Path, tally: Account) -> Tree:
     """The files below a folder. No link to the outside is followed. Raises DataError when it cannot be listed."""
     inside, folders = root.resolve(), list[str]()
-    names = sorted(names_below(root, folders, tally), key=natural)
+    names = sorted(names_below(root, inside, folders, tally), key=natural)
     return Tree(names, partial(file_entry, root, inside), sorted(folders, key=natural))
 
 
-def names_below(root: Path, folders: list[str], tally: Account) -> Iterator[str]:
+def names_below(root: Path, inside: Path, folders: list[str], tally: Account) -> Iterator[str]:
     """All that lies below a folder and is no folder; folders are added to the list."""
     waiting = [""]
     while waiting:
@@ -93,7 +93,11 @@ def names_below(root: Path, folders: list[str], tally: Account) -> Iterator[str]
                 waiting.append(f"{name}/")
                 folders.append(name)
             elif item.is_symlink() and os.path.isdir(item):
-                tally.skip(name, Bad("is a link to a folder, which is not followed; give that folder", "LINK_OUTSIDE"))
+                if Path(item).resolve().is_relative_to(inside):
+                    tally.warn(name, "is a link to a folder in this one and was not followed; what is there is taken there",
+                               "LINK_LOOP")  # fmt: skip
+                else:
+                    tally.skip(name, Bad("is a link to a folder, which is not followed; give that folder", "LINK_OUTSIDE"))
             else:
                 yield name
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from base64 import b64encode
 from collections.abc import Sequence
 from io import BytesIO
@@ -37,20 +38,20 @@ def contact_sheet(samples: Pixels, labels: Whole, classes: Sequence[str]) -> byt
         return png(sheet(pictures, max(1, round(len(pictures) ** 0.5))))
     groups = [(classes[label], pictures[labels == label]) for label in np.unique(labels).tolist()]
     most = max(len(group) for _, group in groups)
-    across = max(1, round((len(pictures) ** 0.5) / most))
-    strips = [captioned(name, group, most) for name, group in groups]
-    blank = np.full_like(strips[0], PAPER)
-    strips += [blank] * (-len(strips) % across)
+    wide, rows = min(most, ACROSS), -(-most // ACROSS)
+    across = math.ceil((len(groups) * rows / wide) ** 0.5)
+    strips = [captioned(name, group, wide, rows) for name, group in groups]
+    strips += [np.full_like(strips[0], PAPER)] * (-len(strips) % across)
     return png(np.concatenate([np.concatenate(strips[i : i + across], 1) for i in range(0, len(strips), across)]))
 
 
-def captioned(name: str, pictures: Pixels, most: int) -> Pixels:
-    """A row of pictures under a name, as wide as `most` of them."""
-    row = sheet(pictures, most)
-    paper = Image.new("RGB", (row.shape[1] + 10, row.shape[0] + 22), (PAPER,) * 3)
-    paper.paste(Image.fromarray(row), (0, 20))
+def captioned(name: str, pictures: Pixels, wide: int, rows: int) -> Pixels:
+    """Pictures (n, H, W, 3) under a name, with room for so many across and so many rows."""
+    height, width = (side + 2 for side in pictures.shape[1:3])
+    paper = Image.new("RGB", (wide * width + 12, rows * height + 24), (PAPER,) * 3)
+    paper.paste(Image.fromarray(sheet(pictures, wide)), (0, 20))
     font, text = ImageFont.load_default(13), printable(name)
-    while len(text) > 1 and font.getlength(text) > row.shape[1] - 4:
+    while len(text) > 1 and font.getlength(text) > wide * width - 2:
         text = f"{text.rstrip('…')[:-1]}…"
     ImageDraw.Draw(paper).text((2, 3), text, (27, 29, 33), font)
     return np.asarray(paper)

@@ -20,10 +20,9 @@ from torch import Tensor
 from gansaku import files
 from gansaku.errors import RunError
 from gansaku.runs import manifest
+from gansaku.runs.folder import refuse_unsafe
 from gansaku.runs.manifest import NUMBERS, TENSORS
 from gansaku.training.state import State, counts, restore, tensors
-
-PICKLES = (".pt", ".pth", ".pkl", ".pickle", ".ckpt", ".bin")
 
 KINDS = {
     torch.float64: "F64", torch.float32: "F32", torch.float16: "F16", torch.bfloat16: "BF16",
@@ -146,17 +145,3 @@ def check_numbers(path: Path, numbers: Mapping[str, Any], own: Mapping[str, Any]
     )
     if not right:
         raise RunError(str(path), "does not hold the counts of a training; the checkpoint is damaged", "CKPT_CORRUPT")
-
-
-def refuse_unsafe(path: Path) -> None:
-    """Raises RunError for a file that begins, or is called, as `torch.save` and pickle have it. Nothing else of it is read."""
-    try:
-        with path.open("rb") as file:
-            start = file.read(9)
-    except OSError:
-        return  # what is missing or unreadable is told by who needs it
-    ours = start[8:] == b"{"  # after the header's length, which may be the same bytes as a pickle's start
-    unsafe = not ours and start.startswith((b"PK\3\4", b"\x80\2", b"\x80\3", b"\x80\4", b"\x80\5"))
-    if unsafe or path.suffix.lower() in PICKLES:
-        raise RunError(str(path), "may be a pickle, which can run any program when it is read, so it is not opened; a "
-                       "run's folder is what continues", "CKPT_UNSAFE")  # fmt: skip

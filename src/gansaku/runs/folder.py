@@ -22,6 +22,7 @@ from gansaku.errors import RunError, UsageError
 
 RECIPE, ABOUT, LOG, REPORT = "recipe.toml", "run.json", "log.sqlite", "report.html"
 CHECKPOINTS, SHEETS = "checkpoints", "sheets"
+PICKLES = (".pt", ".pth", ".pkl", ".pickle", ".ckpt", ".bin")
 
 
 @dataclass(frozen=True)
@@ -79,14 +80,16 @@ class Folder:
         """The recipe as plain data."""
         try:
             return tomllib.loads(self.recipe.read_text())
-        except (OSError, ValueError) as error:
+        except (OSError, ValueError, RecursionError) as error:
             raise RunError(str(self.recipe), f"cannot be read: {error}", "RUN") from None
 
     def read_about(self) -> dict[str, Any]:
         try:
-            about: dict[str, Any] = json.loads(self.about.read_text())
-        except (OSError, ValueError) as error:
+            about = json.loads(self.about.read_text())
+        except (OSError, ValueError, RecursionError) as error:
             raise RunError(str(self.about), f"cannot be read: {error}", "RUN") from None
+        if not isinstance(about, dict):
+            raise RunError(str(self.about), "holds no JSON object; it is damaged", "RUN")
         return about
 
     def sheet(self, seen: int) -> Path:
@@ -105,6 +108,22 @@ def opened(path: str | Path) -> Folder:
     """The run at a path. Raises UsageError when there is none."""
     folder = Folder(Path(path))
     if not folder.exists:
+        if folder.path.is_file():
+            refuse_unsafe(folder.path)
         there = "is no run: it has no run.json" if folder.path.exists() else "is not there"
         raise UsageError(str(path), f"{there}; runs are made by `gansaku train`", "RUN_FOLDER")
     return folder
+
+
+def refuse_unsafe(path: Path) -> None:
+    """Raises RunError for a file that begins, or is called, as `torch.save` and pickle have it. Nothing else of it is read."""
+    try:
+        with path.open("rb") as file:
+            start = file.read(9)
+    except OSError:
+        return  # what is missing or unreadable is told by who needs it
+    ours = start[8:] == b"{"  # after the header's length, which may be the same bytes as a pickle's start
+    unsafe = not ours and start.startswith((b"PK\3\4", b"\x80\2", b"\x80\3", b"\x80\4", b"\x80\5"))
+    if unsafe or path.suffix.lower() in PICKLES:
+        raise RunError(str(path), "may be a pickle, which can run any program when it is read, so it is not opened; a "
+                       "run's folder is what continues", "CKPT_UNSAFE")  # fmt: skip

@@ -20,7 +20,7 @@ from gansaku.parts import Change, difference, shown
 from gansaku.recipe import Recipe, to_toml
 from gansaku.recipes import registry
 from gansaku.runs import checkpoint, manifest
-from gansaku.runs.folder import Folder
+from gansaku.runs.folder import Folder, refuse_unsafe
 from gansaku.runs.run import stored_recipe
 from gansaku.training.state import State
 
@@ -70,7 +70,7 @@ def planned(
     hardware.check_ranks()
     folder = Folder(Path(run)) if run is not None else None
     if folder is not None and folder.path.is_file():
-        checkpoint.refuse_unsafe(folder.path)
+        refuse_unsafe(folder.path)
     if isinstance(recipe, str) and recipe.endswith(".py"):
         registry.use(Path(recipe))  # the stored recipe may have its parts
     stored = stored_recipe(folder) if folder is not None and folder.exists else None
@@ -242,7 +242,7 @@ def continued_state(folder: Folder, state: State, changes: Changes, listener: Li
     newest, damaged = manifest.newest_sound(folder.checkpoints)
     if newest is None and damaged:
         for path in manifest.found(folder.checkpoints):
-            checkpoint.refuse_unsafe(path / manifest.TENSORS)
+            refuse_unsafe(path / manifest.TENSORS)
         raise RunError(
             str(folder.checkpoints), f"no checkpoint is sound: {damaged[0]}; remove them to begin anew", "CKPT_CORRUPT"
         )

@@ -62,7 +62,7 @@ class Run:
 
 def stored_recipe(folder: Folder) -> Recipe:
     registry.load_parts()
-    return from_toml(folder.recipe.read_text(), str(folder.recipe))
+    return from_toml(registry.text_of(folder.recipe), str(folder.recipe))
 
 
 def label_of(run: Run, class_name: str | None) -> int | None:
