@@ -33,10 +33,10 @@ LAYERS = [
 ]
 PURE = ["parts", "keys", "contract", "ranks", "losses", "terms", "methods", "latents", "schedules", "targets", "optimizers",
         "augment", "metrics", "networks", "recipe", "sampling", "training", "render"]  # fmt: skip
-WITHOUT_TORCH = ["errors", "faults", "files", "parts", "listener", "data.store", "data.sources", "data.pictures", "data.resizing", "data.overview",
-                 "render.sheet", "render.voxels", "render.curves", "runs.folder", "runs.log", "runs.manifest", "runs.lock",
-                 "runs.interrupts", "metrics.passport", "runs.report", "runs.summary", "terminal", "cli_values",
-                 "cli_scores", "cli_data", "cli"]  # fmt: skip
+WITHOUT_TORCH = ["errors", "faults", "files", "parts", "listener", "cache", "data.store", "data.sources", "data.pictures",
+                 "data.overview", "data.page", "render.sheet", "render.voxels", "render.curves", "runs.folder", "runs.log",
+                 "runs.manifest", "runs.lock", "runs.interrupts", "metrics.passport", "runs.report", "runs.summary", "terminal",
+                 "cli_values", "cli_scores", "cli_data", "cli"]  # fmt: skip
 
 
 def module_name(path):
