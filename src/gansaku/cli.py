@@ -18,7 +18,7 @@ from gansaku import __version__
 from gansaku.cli_data import prepare, show
 from gansaku.cli_scores import blind, evaluate, probe, scores, weights
 from gansaku.cli_values import Flag, Json, Positional, Text, Texts, Use, listed, repeated, seconds, setting, share, size
-from gansaku.errors import GansakuError, UsageError, nearest
+from gansaku.errors import GansakuError, UsageError, nearest, printable
 from gansaku.runs.interrupts import NOTHING, listening
 from gansaku.terminal import Terminal, as_comment, listing, print_json, table
 
@@ -122,7 +122,7 @@ def sample(
     """
     from gansaku import api
 
-    print(api.sample(run, out, n, seed, class_, truncation, use, at, Terminal()))
+    print(printable(str(api.sample(run, out, n, seed, class_, truncation, use, at, Terminal()))))
 
 
 def pin(
@@ -141,7 +141,7 @@ def pin(
     """
     from gansaku.runs import manifest
 
-    print(manifest.pin(Path(run), seen, off))
+    print(printable(str(manifest.pin(Path(run), seen, off))))
 
 
 def report(
@@ -162,7 +162,7 @@ def report(
 
     path = opened(run).report if out is None else Path(out)
     files.write_text(path, render(opened(run)))
-    print(path)
+    print(printable(str(path)))
 
 
 def recipes(

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Annotated, Any
 
 from gansaku.cli_values import Flag, Json, Positional, Text, capacity, colour, listed, numbers, share, size
-from gansaku.errors import UsageError
+from gansaku.errors import UsageError, printable
 from gansaku.terminal import Terminal, dataset_text, print_json, table
 
 On = Annotated[bool, Flag(help_behavior_hint="")]
@@ -56,7 +56,7 @@ def prepare(
     double: On = False,
     pad: Annotated[str, Flag(metavar="N|LOW,HIGH")] = "0",
     resample: Annotated[str, Flag(metavar="majority|any|trilinear")] = "majority",
-    mesh: Annotated[str, Flag(metavar="surface|solid")] = "surface",
+    mesh: Annotated[str, Flag(metavar="solid|surface")] = "solid",
     rotations: Annotated[int, Flag(metavar="1|2|4")] = 1,
     shard_size: Annotated[Text, Flag(metavar="2GB")] = None,
     form: Annotated[Text, Flag(metavar="h5")] = None,
@@ -101,11 +101,11 @@ def prepare(
         mirrored: Each crop a second time, mirrored.
         min_face: The smallest face, in pixels.
         faces_sheet: Draw what was found and missed.
-        up: Which axis of voxel and mesh files points up; auto is z for .off, else y.
+        up: Which axis of voxel and mesh files points up; auto is z for .off, y for others, and .npy and .mat as they are.
         double: Each voxel becomes eight; with --pad 2 that makes 64 of 30, as 3D-GAN did.
         pad: Empty voxels around.
         resample: How voxels come to another size: occupied where most, any, or the interpolated half is.
-        mesh: What of a mesh is occupied.
+        mesh: What of a mesh is occupied; of two .binvox of a model, which one is taken.
         rotations: Turn each voxel grid about the vertical axis, every turn a sample.
         shard_size: Files of at most so many bytes of samples beside DEST.h5.
         form: h5 for a folder of one .h5 a sample with key `data`, as article 0 has it.
@@ -233,5 +233,5 @@ def data_shown(what: str, side: int | tuple[int, int] | None, most_bad: float, o
         from gansaku.data.page import write_page
 
         write_page(dataset, seen, Path(out))
-        print(out, file=sys.stderr)
+        print(printable(out), file=sys.stderr)
     return described_data(dataset, seen)

@@ -215,7 +215,7 @@ class Terminal(Listener):
         self._scored = ("", 0, 0.0, 0)  # what is looked at, how many of it at first, since when, and how many now
 
     def say(self, sentence: str) -> None:
-        print(sentence, file=sys.stderr, flush=True)
+        print(printable(sentence), file=sys.stderr, flush=True)
 
     def preparing(self, done: int, total: int) -> None:
         self._count("prepared", done, total)

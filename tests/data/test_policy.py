@@ -14,7 +14,7 @@ OTHER = {
     "full_decode": True, "boxes": "xml", "objects": ("dog",), "margin": 0.2, "square": True, "min_box": 9,
     "box_aspect": (0.2, 4.0), "difficult": "drop", "truncated": "drop", "intruders": "drop", "without_box": "whole",
     "fix_boxes": True, "rescale_boxes": True, "faces": "anime", "face_scales": (1.0, 2.0), "mirrored": True, "min_face": 30,
-    "pad": 2, "resample": "any", "double": True, "mesh": "solid", "up": "z", "rotations": 4,
+    "pad": 2, "resample": "any", "double": True, "mesh": "surface", "up": "z", "rotations": 4,
 }  # fmt: skip
 
 

@@ -111,7 +111,7 @@ def block(plan: Making, raw: NDArray[Any], rows: NDArray[np.int64], split: str) 
     if turns > 1:
         samples = np.stack([grids.turned(grid, quarter)[..., None] for grid in samples[..., 0] for quarter in quarters(turns)])
         columns["turn"] = np.tile(np.array([90 * quarter for quarter in quarters(turns)], np.float32), len(taken))
-        names = [f"{name} turned {90 * quarter}" for name in names for quarter in quarters(turns)]
+        names = [f"{name}_r{90 * quarter}" for name in names for quarter in quarters(turns)]
     return Block(samples, np.repeat(plan.labels[taken], turns), split, columns, names, account, len(rows))
 
 
@@ -226,7 +226,7 @@ def target_shape(source: str, shape: tuple[int, ...], voxels: bool, axis: int | 
     if untouched(policy):
         return (1, *space)
     try:
-        return (1, *grids.fitted(np.zeros(space, np.uint8), policy).shape)
+        return (1, *grids.fitted_space(space, policy))
     except Bad as bad:
         raise DataError(source, bad.sentence, bad.code) from bad
 

@@ -21,6 +21,7 @@ from numpy.typing import NDArray
 
 from gansaku import files
 from gansaku.data.content import Block
+from gansaku.data.store import packed, unpacked
 from gansaku.data.tally import Account
 from gansaku.errors import DiskError
 
@@ -101,15 +102,19 @@ def held(folder: Path) -> Iterator[bool]:
 
 
 def encoded(block: Block) -> bytes:
-    """The bytes of an .npz, uncompressed; every part has a checksum there."""
+    """The bytes of an .npz, uncompressed; every part has a checksum there. Voxels are one bit each."""
     about = {
         "split": block.split,
         "names": [*block.names],
         "columns": [*block.columns],
         "account": block.account.plain(),
         "read": block.read,
+        "grid": list(block.samples.shape[1:-1]) if block.samples.ndim == 5 else None,
     }
-    parts: dict[str, NDArray[Any]] = {"samples": block.samples, "labels": block.labels}
+    parts: dict[str, NDArray[Any]] = {
+        "samples": packed(block.samples) if about["grid"] else block.samples,
+        "labels": block.labels,
+    }
     parts |= {f"column{number}": values for number, values in enumerate(block.columns.values())}
     parts["about"] = np.frombuffer(json.dumps(about).encode("ascii"), np.uint8)
     stream = io.BytesIO()
@@ -124,8 +129,9 @@ def decoded(content: bytes) -> Block:
             about = json.loads(bytes(found["about"]))
             columns = {name: found[f"column{number}"] for number, name in enumerate(about["columns"])}
             account = Account.from_plain(about["account"])
-            return Block(
-                found["samples"], found["labels"], about["split"], columns, about["names"], account, about["read"]
-            )  # fmt: skip
+            samples = found["samples"]
+            if about["grid"]:
+                samples = unpacked(samples, (1, *about["grid"]))
+            return Block(samples, found["labels"], about["split"], columns, about["names"], account, about["read"])
     except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile) as error:
         raise DiskError("a finished piece", f"of the preparation is damaged ({error}); prepare it again", "DISK") from error

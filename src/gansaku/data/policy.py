@@ -75,7 +75,7 @@ class Policy:
     pad: int | tuple[int, int] = 0  # empty voxels added on each side
     resample: str = "majority"  # how voxels come to another size: occupied where most, any, or the interpolated half is
     double: bool = False  # each voxel becomes eight before padding, as 30³ becomes 64³ in 3D-GAN (double, pad 2)
-    mesh: str = "surface"  # what of a mesh is occupied
+    mesh: str = "solid"  # what of a mesh is occupied
     up: str = "auto"  # axis of the file that points up: auto is z for .off, which ModelNet uses, else y
     rotations: int = 1  # turns about the vertical axis, each a sample of its own
 

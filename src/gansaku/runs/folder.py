@@ -79,17 +79,20 @@ class Folder:
     def read_recipe(self) -> dict[str, Any]:
         """The recipe as plain data."""
         try:
-            return tomllib.loads(self.recipe.read_text())
+            recipe = tomllib.loads(self.recipe.read_text())
         except (OSError, ValueError, RecursionError) as error:
             raise RunError(str(self.recipe), f"cannot be read: {error}", "RUN") from None
+        if "length" not in recipe:
+            raise RunError(str(self.recipe), "is no whole recipe; it is damaged", "RUN")
+        return recipe
 
     def read_about(self) -> dict[str, Any]:
         try:
             about = json.loads(self.about.read_text())
         except (OSError, ValueError, RecursionError) as error:
             raise RunError(str(self.about), f"cannot be read: {error}", "RUN") from None
-        if not isinstance(about, dict):
-            raise RunError(str(self.about), "holds no JSON object; it is damaged", "RUN")
+        if not isinstance(about, dict) or not isinstance(about.get("data"), dict):
+            raise RunError(str(self.about), "does not say what a run is; it is damaged", "RUN")
         return about
 
     def sheet(self, seen: int) -> Path:
