@@ -226,7 +226,7 @@ def target_shape(source: str, shape: tuple[int, ...], voxels: bool, axis: int | 
     if untouched(policy):
         return (1, *space)
     try:
-        return (1, *grids.fitted_space(space, policy))
+        return (1, *grids.fitted_space((space[0], space[1], space[2]), policy))
     except Bad as bad:
         raise DataError(source, bad.sentence, bad.code) from bad
 

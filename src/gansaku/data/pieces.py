@@ -111,10 +111,8 @@ def encoded(block: Block) -> bytes:
         "read": block.read,
         "grid": list(block.samples.shape[1:-1]) if block.samples.ndim == 5 else None,
     }
-    parts: dict[str, NDArray[Any]] = {
-        "samples": packed(block.samples) if about["grid"] else block.samples,
-        "labels": block.labels,
-    }
+    samples = packed(block.samples) if about["grid"] else block.samples
+    parts: dict[str, NDArray[Any]] = {"samples": samples, "labels": block.labels}
     parts |= {f"column{number}": values for number, values in enumerate(block.columns.values())}
     parts["about"] = np.frombuffer(json.dumps(about).encode("ascii"), np.uint8)
     stream = io.BytesIO()
