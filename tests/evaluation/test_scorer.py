@@ -200,3 +200,15 @@ def test_order_and_block_size_of_the_extraction_do_not_matter():
 def test_told_has_a_field_in_every_passport():
     (score,) = scorer().score(Noise(2), Told())
     assert {field.name for field in dataclasses.fields(Told)} <= vars(score.passport).keys()
+
+
+def test_jpeg_against_other_formats_is_warned_of(tmp_path):
+    def stored(seed, **formats):
+        made = dataset(tmp_path, seed=seed)
+        return Stored(dataclasses.replace(made, report={**made.report, "formats": formats}))
+
+    jpeg, png, unknown = stored(1, JPEG=52), stored(2, PNG=50, JPEG=2), Stored(dataset(tmp_path, seed=3))
+    assert (jpeg.jpeg, unknown.jpeg) == (1.0, None)
+    for generated, real, warned in ((jpeg, png, True), (png, jpeg, True), (jpeg, jpeg, False), (png, unknown, False)):
+        (score,) = scorer(real=real, n=40).score(generated)
+        assert any("JPEG" in warning for warning in score.warnings) == warned

@@ -27,6 +27,7 @@ class Samples(ABC):
     shape: tuple[int, ...]  # (C, *S)
     count: int | None
     classes: tuple[str, ...] = ()
+    jpeg: float | None = None  # share of JPEG among the files that they come from, where that is known
     kept: bool = True  # whether features may lie in the cache: not of weights that nobody stored
 
     @abstractmethod
@@ -55,6 +56,11 @@ class Stored(Samples):
         if self.label is not None:
             shuffled = shuffled[self.dataset.labels[shuffled] == self.label]
         object.__setattr__(self, "order", shuffled[self.first : self.last])
+
+    @property
+    def jpeg(self) -> float | None:  # type: ignore[override]
+        formats: dict[str, int] = self.dataset.report.get("formats") or {}
+        return (formats.get("JPEG", 0) + formats.get("MPO", 0)) / sum(formats.values()) if formats else None
 
     @property
     def name(self) -> str:  # type: ignore[override]

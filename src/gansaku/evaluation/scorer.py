@@ -185,6 +185,8 @@ class Scorer:
         warned = warnings(passport, metric.biased, uses.features if uses else 0)
         if generated.shape != self.real.shape:
             warned += (f"samples of {generated.shape} against {self.real.shape}: resized, which changes the number",)
+        if generated.jpeg is not None and self.real.jpeg is not None and abs(generated.jpeg - self.real.jpeg) > 0.5:
+            warned += ("one side was stored as JPEG and the other was not: the compression alone changes the number",)
         return Score(title, value, interval, output.better, passport, warned)
 
     def bias_curve(self, generated: Samples, told: Told | None = None) -> list[Score]:
