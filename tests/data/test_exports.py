@@ -161,6 +161,10 @@ class TestNames:
         assert not hidden(found)
         assert found.rstrip(". ") == found
 
+    @pytest.mark.parametrize("name", ["con", "NUL.txt", "lpt1", "__MACOSX"])
+    def test_names_that_a_system_keeps_for_itself_are_changed(self, name):
+        assert safe(name) == f"_{name}"
+
     @pytest.mark.parametrize("name", ["cat", "n02085620-Chihuahua", "猫", "a b", "a.b-c_d", "100%"])
     def test_a_harmless_name_stays_as_it_is(self, name):
         assert safe(name) == name

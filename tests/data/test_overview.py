@@ -111,6 +111,11 @@ class TestRepetitions:
         assert seen.leaks == [(0, 5, 0)]
         assert seen.alike == 2
 
+    def test_two_test_samples_of_one_training_sample_are_two_leaks(self):
+        samples = noise(6, (16, 16))
+        samples[4] = samples[5] = samples[2]
+        assert overview(dataset(samples, train=4)).leaks == [(2, 4, 0), (2, 5, 0)]
+
     def test_leaks_are_shown_first_and_of_a_group_one_pair(self):
         assert shown_pairs(overview(dataset(self.samples(), train=8))) == [(1, 8, 0), (2, 9, 0), (4, 5, 0)]
 

@@ -234,6 +234,12 @@ class TestPairs:
             best.add(*(np.array([value]) for value in (i, j, apart)))
         assert best.pairs == [(0, 2, 4), (1, 2, 7), (0, 3, 20)]
 
+    def test_a_twin_in_the_other_split_is_kept_beside_a_nearer_one_in_its_own(self):
+        best = Best(np.array([0, 0, 1, 1]))
+        for i, j, apart in ((0, 1, 1), (0, 2, 5), (2, 3, 2)):
+            best.add(*(np.array([value]) for value in (i, j, apart)))
+        assert best.pairs == [(0, 1, 1), (2, 3, 2), (0, 2, 5)]
+
     def test_a_leak_is_a_pair_with_one_side_in_each_split(self):
         pairs = [(0, 1, 0), (2, 7, 3), (7, 9, 1), (6, 7, 2)]
         assert across_splits(pairs, {"train": 7, "test": 3}) == [(2, 7, 3), (6, 7, 2)]
