@@ -84,12 +84,14 @@ class Target(NamedTuple):
     """Good files to start from, and what reads a damaged one in an empty folder.
 
     `fix` mends checksums and lengths, so that not all damage is found by the first of them. `text`: tokens are exchanged.
+    `library` is what may crash or loop in its own code, which is told, and not counted.
     """
 
     seeds: Callable[[], list[bytes]]
     read: Callable[[bytes, Path], None]
     fix: Callable[[bytes], bytes] | None = None
     text: bool = False
+    library: str = ""
 
 
 # What reads
@@ -449,7 +451,7 @@ TARGETS = {
     "tar": Target(partial(archives, ".tar"), partial(prepared, "source.tar", None, PICTURES), tar_sums),
     "xml": Target(xml_seeds, partial(prepared, "xml/bad.xml", good_boxes, {"boxes": "xml", "size": 8}), text=True),
     "binvox": Target(binvox_seeds, partial(prepared, "bad.binvox", good_voxels, {"size": 4})),
-    "hdf5": Target(hdf5_seeds, partial(prepared, "source.h5", None, {})),
+    "hdf5": Target(hdf5_seeds, partial(prepared, "source.h5", None, {}), library="libhdf5"),
     "npy": Target(npy_seeds, partial(prepared, "source.npy", None, {})),
     "npz": Target(npz_seeds, partial(prepared, "source.npz", None, {}), zip_sums),
     "idx": Target(idx_seeds, partial(prepared, "train-images-idx3-ubyte", idx_others, {})),
@@ -565,12 +567,13 @@ TOOK = {-signal.SIGPROF: "computed for too long", -signal.SIGALRM: "waited for t
 
 
 class Broken(NamedTuple):
-    """An input that broke the law."""
+    """An input that broke the law, and the library that did, where it was not this program."""
 
     target: str
     seed: int
     number: int
     why: str
+    library: str = ""
 
 
 @cache
@@ -601,8 +604,9 @@ def tried(name: str, seed: int, start: int, stop: int) -> Iterator[Broken]:
         if os.waitstatus_to_exitcode(status) == 0 and not length:
             return
         code = os.waitstatus_to_exitcode(status)
-        told = marker[16 : 16 + length].decode("utf-8", "replace")
-        yield Broken(name, seed, at, told or (TOOK.get(code, f"ended with {code}")))
+        said = marker[16 : 16 + length].decode("utf-8", "replace")
+        library = "" if said else TARGETS[name].library
+        yield Broken(name, seed, at, said or TOOK.get(code, f"ended with {code}"), library)
         start = at + 1
 
 
@@ -663,7 +667,7 @@ def told(broken: Broken, keep: Path | None) -> None:
     """Say which, and keep it."""
     name = f"{broken.target}-{broken.seed}-{broken.number}"
     lines = broken.why.strip().splitlines()
-    print(f"{name}: {lines[-1]}", flush=True)
+    print(f"{name}: {lines[-1]}{f', in {broken.library}' if broken.library else ''}", flush=True)
     if keep is not None:
         keep.mkdir(parents=True, exist_ok=True)
         (keep / f"{name}.bin").write_bytes(input_of(broken.target, broken.seed, broken.number))
@@ -697,7 +701,7 @@ def main() -> int:
             stop = start + BATCH if given.inputs is None else given.inputs
             count += stop - start
             for one in tried(name, given.seed, start, stop):
-                broken += 1
+                broken += not one.library
                 told(one, given.keep)
             if given.inputs is None and time.monotonic() > until:
                 break

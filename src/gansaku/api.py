@@ -14,6 +14,7 @@ from gansaku import __version__, files, hardware
 from gansaku.cache import cache_folder
 from gansaku.data import sources
 from gansaku.data.batches import Batches
+from gansaku.data.exports import remarks
 from gansaku.data.overview import overview
 from gansaku.data.page import write_page
 from gansaku.data.policy import Size, policy
@@ -263,4 +264,7 @@ def prepare(
     """
     chosen = policy(size, max_bad, **choices)
     progress = (listener or Listener()).preparing
-    return sources.prepare(str(source), Path(destination), chosen, progress, shard=shard_size, form=form)
+    made = sources.prepare(str(source), Path(destination), chosen, progress, shard=shard_size, form=form)
+    for sentence in remarks(made, Path(destination)):
+        (listener or Listener()).say(sentence)
+    return made

@@ -112,6 +112,7 @@ def prepare(
         as_json: One JSON document on standard output.
     """
     from gansaku.data import sources
+    from gansaku.data.exports import remarks
     from gansaku.data.policy import policy
     from gansaku.data.summary import described_data
 
@@ -158,13 +159,13 @@ def prepare(
     made = sources.prepare(
         source, Path(destination), chosen, terminal.preparing, shard=capacity(shard_size, "--shard-size"), form=form
     )  # fmt: skip
-    for warning in warnings_of(made.report):
-        terminal.say(warning)
+    for sentence in (*warnings_of(made.report), *remarks(made, Path(destination))):
+        terminal.say(sentence)
     if faces_sheet is not None:
         from gansaku.data.finds import draw_finds
 
         draw_finds(source, made, chosen, Path(faces_sheet))
-    found = described_data(made)
+    found = described_data(made, written=Path(destination))
     print_json(found) if as_json else print(dataset_text(found))
 
 

@@ -52,9 +52,9 @@ class Watched:
         self.process.stdin.close()
         self.process.wait(30)
 
-    def run(self, arguments: Sequence[str], folder: Path, case: int | None = None, function: str = "") -> Ended:
-        """`gansaku ARGUMENTS` in this folder, while what the case says happens; or a function `module:name` of this folder."""
-        order = {"arguments": list(arguments), "folder": str(folder), "case": case, "function": function}
+    def run(self, arguments: Sequence[str], folder: Path, case: int) -> Ended:
+        """`gansaku ARGUMENTS` in this folder, while what the case of this number says happens."""
+        order = {"arguments": list(arguments), "folder": str(folder), "case": case}
         self.process.stdin.write(json.dumps(order) + "\n")
         self.process.stdin.flush()
         code, memory = json.loads(self.process.stdout.readline())
@@ -104,21 +104,14 @@ def live(order: dict[str, Any], known: list[Any]) -> None:
         resource.setrlimit(resource.RLIMIT_CPU, (SECONDS, SECONDS))
         for name, target in (("said.out", 1), ("said.err", 2)):
             os.dup2(os.open(name, os.O_WRONLY | os.O_CREAT), target)
-        code = done(order, known)
+        with known[order["case"]].while_():
+            code = importlib.import_module("gansaku.cli").main(order["arguments"])
     except BaseException:
         traceback.print_exc()
     finally:
         sys.stdout.flush()
         sys.stderr.flush()
         os._exit(code)
-
-
-def done(order: dict[str, Any], known: list[Any]) -> int:
-    if order["function"]:
-        module, _, name = order["function"].partition(":")
-        return int(getattr(importlib.import_module(module), name)(*order["arguments"]) or 0)
-    with known[order["case"]].while_():
-        return int(importlib.import_module("gansaku.cli").main(order["arguments"]))
 
 
 if __name__ == "__main__":

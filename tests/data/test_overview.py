@@ -123,7 +123,7 @@ class TestRepetitions:
         made = dataset(self.samples(), train=8)
         found = described_data(made, overview(made))
         assert found["duplicates"] == {"exact": 3, "near": 7, "across_splits": 2, "complete": True}
-        assert found["advice"][0].startswith("2 of 2 test samples are in the training split too")
+        assert found["advice"][0].startswith("2 of 2 test samples look the same as a training sample")
 
 
 class TestSummary:
@@ -168,7 +168,7 @@ class TestSummary:
             (dataset(np.concatenate([noise(4), np.repeat(noise(1, channels=1), 3, axis=-1)])), "1 picture is grey among"),
             (dataset(noise(3)[[0, 1, 2, 1]]), "1 sample repeats an earlier one exactly"),
             (dataset(noise(3)[[0, 1, 2, 1]]), "50% of the samples have a twin"),
-            (dataset(noise(3)[[0, 1, 2, 1]], train=3), "1 of 1 test samples is in the training split too"),
+            (dataset(noise(3)[[0, 1, 2, 1]], train=3), "1 of 1 test samples looks the same as a training sample"),
         ],
         ids=lambda value: value if isinstance(value, str) else "",
     )

@@ -31,7 +31,8 @@ class TestFolders:
         (root / "dead.png").symlink_to("nowhere.png")
         dataset = open_data(str(root), cache=tmp_path / "cache", max_bad=1)
         assert everything(dataset)[:, 0, 0].tolist() == [list(RED)] * 2
-        assert dataset.report["skipped"] == {"LINK_OUTSIDE": 2, "LINK_BROKEN": 1}
+        assert dataset.report["skipped"] == {"LINK_OUTSIDE": 1, "LINK_BROKEN": 1}
+        assert dataset.report["warned"]["LINK_LOOP"] == 1
 
     def test_a_pipe_is_never_opened(self, tmp_path):
         root = folder_of(tmp_path / "d", {"a.png": picture(RED)})

@@ -29,7 +29,7 @@ from gansaku.data import binvox, hdf5, stylegan
 from gansaku.data.content import SPLITS, Bytes, Progress, at_once
 from gansaku.data.layouts import Place, places
 from gansaku.data.store import Dataset
-from gansaku.data.tally import Bad
+from gansaku.data.tally import Bad, message
 from gansaku.data.tree import Entry, Tree
 from gansaku.errors import DataError, UsageError
 
@@ -55,6 +55,12 @@ def export(dataset: Dataset, destination: Path, form: str | None, progress: Prog
         suffix, encode = encoder(dataset, form)
         write_folder(dataset, destination, suffix, encode, progress)
     return destination
+
+
+def remarks(dataset: Dataset, destination: Path) -> list[str]:
+    """What readers of the form will take otherwise than it is meant."""
+    notes = stylegan.notes(dataset) if destination.suffix.lower() == ".zip" else []
+    return [message(str(destination), note.sentence, note.code) for note in notes]
 
 
 def check(dataset: Dataset, destination: Path, form: str) -> None:

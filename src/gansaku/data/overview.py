@@ -59,7 +59,7 @@ class Overview:
 
 
 def overview(dataset: Dataset) -> Overview:
-    """Read all samples, three times. 10,000 pictures of 64 px take about 5 s, 100,000 of 32 px half a minute, and 300 MB."""
+    """Read all samples, three times. On one core 10,000 pictures of 64 px take 4 s, 100,000 of 32 px 26 s and 230 MB."""
     copies, near = exact(dataset), twins(dataset)
     sums = added_up(dataset)
     count, shape = sum(dataset.counts.values()), dataset.shape

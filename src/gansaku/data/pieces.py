@@ -60,7 +60,7 @@ def workplace(destination: Path, identity: Any) -> Iterator[Pieces]:
         if not mine:
             folder = destination.with_name(f"{files.TEMPORARY}{os.getpid()}-raw-{destination.name}")
             files.remove(folder)
-            files.make_folder(folder)
+            make(folder)
         text = json.dumps(identity)
         try:
             if not same(folder / IDENTITY, text):
@@ -86,7 +86,7 @@ def same(path: Path, text: str) -> bool:
 @contextmanager
 def held(folder: Path) -> Iterator[bool]:
     """Hold the folder, made if need be; False when another process holds it. The system's lock ends with its process."""
-    files.make_folder(folder)
+    make(folder)
     descriptor = os.open(folder, os.O_RDONLY | os.O_CLOEXEC)
     try:
         try:
@@ -99,6 +99,17 @@ def held(folder: Path) -> Iterator[bool]:
             yield True
     finally:
         os.close(descriptor)
+
+
+def make(folder: Path) -> None:
+    """The folder; where the disk refuses half-way, nothing."""
+    try:
+        files.make_folder(folder)
+    except DiskError:
+        with suppress(DiskError, OSError):
+            if not any(folder.iterdir()):
+                files.remove(folder)
+        raise
 
 
 def encoded(block: Block) -> bytes:

@@ -256,14 +256,14 @@ def of_tree(opener: Callable[[], AbstractContextManager[Tree]], chosen: Policy, 
     """Original files, voxels or pictures, whichever the tree holds."""
     with opener() as found:
         original = originals(found, tally)
+        labelled = found if found.labels else replace(found, labels=stylegan.labels_in(found, tally))
         if original is not None:
             with original as named:
                 yield arrays.content_of(named, chosen, tally)
         elif voxel_sets.holds_voxels(found):
-            with voxel_sets.content(found, chosen, tally) as content:
+            with voxel_sets.content(labelled, chosen, tally) as content:
                 yield content
         else:
-            labelled = found if found.labels else replace(found, labels=stylegan.labels_in(found, tally))
             with cutters(labelled, chosen, tally) as make, picture_sets.content(labelled, chosen, tally, make) as content:
                 yield content
 

@@ -125,10 +125,10 @@ def notes(dataset: Dataset) -> list[Note]:
     found = []
     _, height, width = dataset.shape
     if height != width or height & (height - 1):
-        found.append(Note(f"are pictures of {width}x{height}, and StyleGAN takes squares of 32, 64, 128 …; prepare them with "
+        found.append(Note(f"holds pictures of {width}x{height}, and StyleGAN takes squares of 32, 64, 128 …; prepare them with "
                           "--size", "STYLEGAN_SIZE"))  # fmt: skip
     if dataset.counts.get("test"):
-        found.append(Note(f"hold a test split of {dataset.counts['test']:,}, and StyleGAN trains on all of a zip; remove its "
+        found.append(Note(f"holds a test split of {dataset.counts['test']:,}, and StyleGAN trains on all of a zip; remove its "
                           "test/ there", "STYLEGAN_SPLIT"))  # fmt: skip
     return found
 

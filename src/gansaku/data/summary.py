@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -15,11 +16,12 @@ MANY = 0.01  # share of samples that is worth a word
 UNEVEN = 10  # the largest class : the smallest
 
 
-def described_data(dataset: Dataset, overview: Overview | None = None) -> dict[str, Any]:
+def described_data(dataset: Dataset, overview: Overview | None = None, written: Path | None = None) -> dict[str, Any]:
     """Count, shape, classes, what preparation skipped and converted, and advice; with an overview what repeats, too.
 
     JSON. `duplicates` counts samples: `exact` repeat an earlier one, `near` have a twin (exact ones too), `across_splits` are
     test samples with a twin in training; `complete` is false where so many look alike that not all pairs were compared.
+    `written` is where the dataset was written out in another form.
     """
     balance = class_counts(dataset) if overview is None else overview.balance
     found: dict[str, Any] = {
@@ -33,8 +35,8 @@ def described_data(dataset: Dataset, overview: Overview | None = None) -> dict[s
         "fingerprint": dataset.fingerprint,
         "report": dataset.report,
         "policy": dict(dataset.policy or {}),
-        "file": str(dataset.path),
-        "bytes": size(dataset),
+        "file": str(written or dataset.path),
+        "bytes": size(dataset) if written in (None, dataset.path) else size_of(written),
     }
     if overview is not None:
         found["duplicates"] = {
@@ -44,6 +46,11 @@ def described_data(dataset: Dataset, overview: Overview | None = None) -> dict[s
             "complete": overview.near.complete,
         }
     return {**found, "advice": advice(found, balance, overview)}
+
+
+def size_of(written: Path) -> int:
+    """Bytes of a file or of all files in a folder."""
+    return sum(path.stat().st_size for path in (written, *written.rglob("*")) if path.is_file())
 
 
 def size(dataset: Dataset) -> int:
@@ -69,11 +76,11 @@ def about_twins(overview: Overview) -> list[str]:
     said, count = [], sum(overview.counts.values())
     if overview.leaked:
         held, same = overview.counts["test"], sum(apart == 0 for _, _, apart in overview.leaks)
-        verb, alike = "is" if overview.leaked == 1 else "are", f", {same:,} without a difference" if same else ""
+        verb, alike = "looks" if overview.leaked == 1 else "look", f", {same:,} without a difference" if same else ""
         said.append(
-            f"{overview.leaked:,} of {held:,} test samples {verb} in the training split too, or nearly so{alike}: scores "
-            "against held-out samples will look better than they are; leave them out of one of the splits (--dedupe leaves out "
-            "exact copies)"
+            f"{overview.leaked:,} of {held:,} test samples {verb} the same as a training sample, or nearly so{alike}: where "
+            "they are copies, scores against held-out samples come out too good; leave them out of one of the splits (--dedupe "
+            "leaves out exact copies)"
         )
     if overview.repeated:
         one = overview.repeated == 1

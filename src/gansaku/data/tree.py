@@ -54,7 +54,8 @@ class Tree:
         def entry(name: str) -> Entry:
             return self.entry(start + name)._replace(name=name)
 
-        return Tree(names, entry, folders)
+        labels = {name.removeprefix(start): label for name, label in self.labels.items() if name.startswith(start)}
+        return Tree(names, entry, folders, labels)
 
 
 def side_file(entry: Entry) -> bytes:
