@@ -595,11 +595,12 @@ def tried(name: str, seed: int, start: int, stop: int) -> Iterator[Broken]:
     """Reads the inputs from start to stop in forks, a new one after each that broke the law."""
     seeds_of(name)
     while start < stop:
-        marker = mmap.mmap(-1, 1 << 16)
+        marker, work = mmap.mmap(-1, 1 << 16), Path(tempfile.mkdtemp(prefix="fuzz-", dir=quick()))
         pid = os.fork()
         if pid == 0:
-            read_all(name, seed, start, stop, marker)
+            read_all(name, seed, start, stop, marker, work)
         _, status, _ = os.wait4(pid, 0)
+        shutil.rmtree(work, ignore_errors=True)
         at, length = struct.unpack("<QQ", marker[:16])
         if os.waitstatus_to_exitcode(status) == 0 and not length:
             return
@@ -610,7 +611,7 @@ def tried(name: str, seed: int, start: int, stop: int) -> Iterator[Broken]:
         start = at + 1
 
 
-def read_all(name: str, seed: int, start: int, stop: int, marker: mmap.mmap) -> None:
+def read_all(name: str, seed: int, start: int, stop: int, marker: mmap.mmap, work: Path) -> None:
     """The fork: read one after the other; tell what broke the law, and end there."""
     quiet = os.open(os.devnull, os.O_WRONLY)
     os.dup2(quiet, 1)
@@ -619,7 +620,6 @@ def read_all(name: str, seed: int, start: int, stop: int, marker: mmap.mmap) -> 
     resource.setrlimit(resource.RLIMIT_FSIZE, (1 << 30, 1 << 30))
     for ending in TOOK:
         signal.signal(-ending, signal.SIG_DFL)
-    work = Path(tempfile.mkdtemp(prefix="fuzz-", dir=quick()))
     code = 0
     try:
         for at in range(start, stop):
@@ -634,7 +634,6 @@ def read_all(name: str, seed: int, start: int, stop: int, marker: mmap.mmap) -> 
     except BaseException:
         code = 3
     finally:
-        shutil.rmtree(work, ignore_errors=True)
         os._exit(code)
 
 

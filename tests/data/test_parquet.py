@@ -12,6 +12,7 @@ from making import RED, error_of, picture
 from gansaku.data import parquet
 from gansaku.data.layouts import places
 from gansaku.data.parquet import in_parquet
+from gansaku.data.sources import open_data
 from gansaku.data.tally import Bad, Tally
 from gansaku.errors import DataError, GansakuError, UsageError
 
@@ -212,3 +213,12 @@ def test_an_open_file_that_is_damaged_meanwhile_is_a_damaged_row(tmp_path):
             file.write(b"\xff" * 900_000)
         with pytest.raises(ValueError, match="thrift"):
             tree.entry("train/0.png").open()
+
+
+def test_classes_keep_the_order_of_their_numbers(tmp_path):
+    contents = [picture((n, 0, 0)) for n in range(6)]
+    path = written(tmp_path / "d" / "a.parquet", names={"label": ["red", "green", "blue"]}, image=structs(contents),
+                   label=[2, 1, 0] * 2)  # fmt: skip
+    dataset = open_data(str(path), cache=tmp_path / "cache")
+    assert dataset.classes == ("red", "green", "blue")
+    assert dataset.labels.tolist() == [2, 1, 0] * 2

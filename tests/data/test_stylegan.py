@@ -13,12 +13,17 @@ from gansaku.data.content import Block
 from gansaku.data.layouts import classes_of, places
 from gansaku.data.preparation import write
 from gansaku.data.store import open_store
-from gansaku.data.stylegan import LISTING, encoded, labels_in, notes, write_zip
+from gansaku.data.stylegan import LISTING, encoded, notes, write_zip
+from gansaku.data.stylegan import labelled as read_labels
 from gansaku.data.tally import Account, Tally
 from gansaku.data.tree import Entry, Tree, in_zip
 from gansaku.errors import DataError, UsageError
 
 NAMES = ["00000/img00000000.png", "00000/img00000001.png", "00001/img00001000.png"]
+
+
+def labels_of(tree):
+    return read_labels(tree).labels
 
 
 def tree_of(content, names=NAMES, where=LISTING):
@@ -39,34 +44,34 @@ class TestLabels:
         (([0, 1], [1, 0], [0.0, 1.0]), ("1", "0", "1")),
     ])  # fmt: skip
     def test_numbers_and_vectors_with_a_single_1_are_classes(self, labels, expected):
-        assert labels_in(labelled(*labels)) == dict(zip(NAMES, expected, strict=True))
+        assert labels_of(labelled(*labels)) == dict(zip(NAMES, expected, strict=True))
 
     def test_names_of_classes_are_taken_where_they_are_stated(self):
-        assert labels_in(labelled(1, 0, 1, class_names=["cat", "dog"])) == dict(zip(NAMES, ["dog", "cat", "dog"], strict=True))
+        assert labels_of(labelled(1, 0, 1, class_names=["cat", "dog"])) == dict(zip(NAMES, ["dog", "cat", "dog"], strict=True))
 
     def test_null_means_no_classes_whatever_the_folders(self):
         tree = tree_of({"labels": None})
-        found = places("", NAMES, Tree(tree.names, tree.entry, (), labels_in(tree)))
+        found = places("", NAMES, Tree(tree.names, tree.entry, (), labels_of(tree)))
         assert classes_of(found) == ()
         assert classes_of(places("", NAMES, tree)) == ("00000", "00001")
 
     def test_a_listing_in_a_folder_labels_the_files_in_it(self):
         names = [f"ffhq/{name}" for name in NAMES]
         tree = tree_of({"labels": [[NAMES[0], 1], [NAMES[1].replace("/", "\\"), 0]]}, names, f"ffhq/{LISTING}")
-        assert labels_in(tree) == {names[0]: "1", names[1]: "0"}
+        assert labels_of(tree) == {names[0]: "1", names[1]: "0"}
 
     @pytest.mark.parametrize("content", [{}, {"items": [1]}, [], 7, None])
     def test_a_listing_of_something_else_labels_nothing(self, content):
-        assert labels_in(tree_of(content)) == {}
+        assert labels_of(tree_of(content)) == {}
 
     def test_a_tree_without_a_listing_has_no_labels(self):
-        assert labels_in(tree_of(b"", where=".dataset/dataset.json")) == {}
-        assert labels_in(tree_of(b"", where="metadataset.json")) == {}
+        assert labels_of(tree_of(b"", where=".dataset/dataset.json")) == {}
+        assert labels_of(tree_of(b"", where="metadataset.json")) == {}
 
     def test_names_that_are_not_there_are_warned_of(self):
         account = Account()
         tree = tree_of({"labels": [[NAMES[0], 1], ["../../etc/passwd", 0], ["x", 2]]})
-        assert labels_in(tree, account) == {NAMES[0]: "1"}
+        assert read_labels(tree, account).labels == {NAMES[0]: "1"}
         assert account.warned == {"LABEL_UNKNOWN": 2}
 
     @pytest.mark.parametrize("labels", [
@@ -77,24 +82,24 @@ class TestLabels:
         [[NAMES[0], [1, 0]], [NAMES[1], [0, 1, 0]]],
     ], ids=str)  # fmt: skip
     def test_labels_that_are_no_classes_are_refused(self, labels):
-        error = error_of(DataError, labels_in, tree_of({"labels": labels}))
+        error = error_of(DataError, labels_of, tree_of({"labels": labels}))
         assert error.code == "DATASET_JSON"
         assert str(error).startswith(LISTING)
 
     @pytest.mark.parametrize("names", [7, ["a"], ["a", 3], "ab", {"0": "a", "1": "b"}])
     def test_class_names_that_do_not_fit_are_refused(self, names):
-        assert error_of(DataError, labels_in, labelled(1, class_names=names)).code == "DATASET_JSON"
+        assert error_of(DataError, labels_of, labelled(1, class_names=names)).code == "DATASET_JSON"
 
     @pytest.mark.parametrize("content", [
         b"", b"{", b"\xff\xfe\x00", b"[" * 1_000_000, b'{"labels": ' + b"[" * 900 + b"]" * 900 + b"}",
         b'{"labels": [["a", ' + b"9" * 5000 + b"]]}",
     ], ids=["empty", "cut", "no text", "deep", "nested", "huge number"])  # fmt: skip
     def test_damaged_or_nested_json_is_refused(self, content):
-        assert error_of(DataError, labels_in, tree_of(content)).code == "DATASET_JSON"
+        assert error_of(DataError, labels_of, tree_of(content)).code == "DATASET_JSON"
 
     def test_json_far_longer_than_labels_of_so_few_files_is_refused_unread(self):
         tree = Tree([*NAMES, LISTING], lambda name: Entry(name, 5_000_000, 0, lambda: pytest.fail("it was opened")))
-        assert error_of(DataError, labels_in, tree).code == "DATASET_JSON"
+        assert error_of(DataError, labels_of, tree).code == "DATASET_JSON"
 
 
 @pytest.fixture
@@ -140,7 +145,7 @@ class TestWriting:
         write_zip(given, tmp_path / "s.zip", lambda done, total: None)
         with in_zip(tmp_path / "s.zip", Tally()) as tree:
             names = [name for name in tree.names if name != LISTING]
-            found = dict(zip(names, places("", names, Tree(tree.names, tree.entry, (), labels_in(tree))), strict=True))
+            found = dict(zip(names, places("", names, Tree(tree.names, tree.entry, (), labels_of(tree))), strict=True))
         for row, split in enumerate(["train"] * 5 + ["test"] * 3):
             assert found[f"{split}/00000/img{row:08d}.png"] == (split, given.classes[given.labels[row]])
 

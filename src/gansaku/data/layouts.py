@@ -115,9 +115,10 @@ def tidied(found: list[Place]) -> list[Place]:
     return [place._replace(label=short[place.label]) for place in found]
 
 
-def classes_of(found: Sequence[Place], empty: Sequence[str] = ()) -> tuple[str, ...]:
-    """The class names in natural order, with those of classes that hold nothing."""
-    return tuple(sorted({place.label for place in found if place.label} | set(empty), key=natural))
+def classes_of(found: Sequence[Place], empty: Sequence[str] = (), order: Sequence[str] = ()) -> tuple[str, ...]:
+    """The class names in the order that the source states, then in natural order, with those of classes that hold nothing."""
+    present = {place.label for place in found if place.label} | set(empty)
+    return (*(name for name in order if name in present), *sorted(present - set(order), key=natural))
 
 
 def empty_classes(found: Sequence[Place], names: Sequence[str], tree: Tree) -> list[str]:

@@ -73,7 +73,7 @@ class Files:
     names: Mapping[str, str]
 
     def where(self, name: str) -> str:
-        return f"{self.tally.source}/{self.names[name]}".lstrip("/")
+        return f"{self.tally.source}/{self.names[name]}" if self.tally.source else self.names[name]
 
     def entry(self, name: str) -> Entry:
         with readable(self.where(name), "DATA"):

@@ -65,7 +65,8 @@ def in_parquet(paths: Sequence[Path], tally: Tally) -> Iterator[Tree]:
                 raise Bad("is a row without a picture's bytes; store the pictures in the file, not their paths", "PARQUET_PATH")
             return Entry(name, size, 0, lambda: io.BytesIO(reader.row(one, row)))
 
-        yield Tree(sorted(places, key=natural), entry, (), labels)
+        classes = list(dict.fromkeys(name for one in shards for name in one.names))
+        yield Tree(sorted(places, key=natural), entry, (), labels, classes)
 
 
 def split_of(path: Path) -> str:

@@ -176,7 +176,7 @@ def class_names(
         for name in empty:
             what = "it stays a class" if policy.keep_empty else "it is left out; --keep-empty keeps it as a class"
             tally.warn(name, f"is a class folder without a sample; {what}", "CLASS_EMPTY")
-        classes = classes_of(found, empty if policy.keep_empty else ())
+        classes = classes_of(found, empty if policy.keep_empty else (), tree.classes)
     if policy.conditional and len(classes) < 2:
         raise DataError(tally.source, f"has {len(classes) or 'no'} class, and --conditional needs two or more; put the "
                         "files into a folder for each class", "DATA_CLASSES")  # fmt: skip

@@ -14,7 +14,6 @@ import stat
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
-from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -256,7 +255,7 @@ def of_tree(opener: Callable[[], AbstractContextManager[Tree]], chosen: Policy, 
     """Original files, voxels or pictures, whichever the tree holds."""
     with opener() as found:
         original = originals(found, tally)
-        labelled = found if found.labels else replace(found, labels=stylegan.labels_in(found, tally))
+        labelled = found if found.labels else stylegan.labelled(found, tally)
         if original is not None:
             with original as named:
                 yield arrays.content_of(named, chosen, tally)

@@ -16,6 +16,7 @@ import zipfile
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -33,7 +34,13 @@ LISTING = "dataset.json"
 LARGEST_CLASS = 1_000_000
 
 
-def labels_in(tree: Tree, tally: Account | None = None) -> dict[str, str]:
+def labelled(tree: Tree, tally: Account | None = None) -> Tree:
+    """The same tree with the labels that its `dataset.json` states, and the order of the classes if it names them."""
+    labels, classes = stated(tree, tally)
+    return replace(tree, labels=labels, classes=classes)
+
+
+def stated(tree: Tree, tally: Account | None = None) -> tuple[dict[str, str], Sequence[str]]:
     """The class of each file that a `dataset.json` states; "" for all where it says that there are none.
 
     Numbers are named by `class_names`, or as "0" to "9", "00" to "99". Empty where the tree has no such file. Raises
@@ -41,21 +48,22 @@ def labels_in(tree: Tree, tally: Account | None = None) -> dict[str, str]:
     """
     listings = [name for name in tree.names if name.rpartition("/")[2] == LISTING and not hidden(name)]
     if not listings:
-        return {}
+        return {}, ()
     where = min(listings, key=lambda name: name.count("/"))
     folder = where.removesuffix(LISTING)
     names = {name for name in tree.names if name.startswith(folder) and name != where}
     found = listing(tree, where, len(names))
     if not isinstance(found, dict) or "labels" not in found:
-        return {}
+        return {}, ()
     if found["labels"] is None:
-        return dict.fromkeys(names, "")
+        return dict.fromkeys(names, ""), ()
     numbers = numbers_of(found["labels"], where)
     classes = names_of(numbers, found.get("class_names"), where)
     for name in numbers:
         if folder + name not in names and tally is not None:
             tally.warn(folder + name, f"is labelled in {LISTING}, but is not there", "LABEL_UNKNOWN")
-    return {folder + name: classes[number] for name, number in numbers.items() if folder + name in names}
+    labels = {folder + name: classes[number] for name, number in numbers.items() if folder + name in names}
+    return labels, [classes[number] for number in sorted(classes)]
 
 
 def listing(tree: Tree, where: str, count: int) -> Any:

@@ -44,6 +44,7 @@ class Tree:
     entry: Callable[[str], Entry]
     folders: Sequence[str] = ()  # every folder, also those that hold nothing
     labels: Mapping[str, str] = field(default_factory=dict)  # classes that an archive states for some of the names
+    classes: Sequence[str] = ()  # these in the order of their numbers, where it has one
 
     def below(self, folder: str) -> Tree:
         """The tree in one of its folders, with names from there."""
@@ -55,7 +56,7 @@ class Tree:
             return self.entry(start + name)._replace(name=name)
 
         labels = {name.removeprefix(start): label for name, label in self.labels.items() if name.startswith(start)}
-        return Tree(names, entry, folders, labels)
+        return Tree(names, entry, folders, labels, self.classes)
 
 
 def side_file(entry: Entry) -> bytes:
