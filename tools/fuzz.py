@@ -676,7 +676,8 @@ def told(broken: Broken, keep: Path | None) -> None:
 def replayed(file: Path) -> int:
     """Read one kept input again, here, with its traceback."""
     name = next(name for name in TARGETS if file.name.startswith(f"{name}-"))
-    why = read_one(name, file.read_bytes(), Path(tempfile.mkdtemp(dir=quick())))
+    with tempfile.TemporaryDirectory(dir=quick()) as work:
+        why = read_one(name, file.read_bytes(), Path(work))
     print(why or "it keeps the law")
     return 1 if why else 0
 

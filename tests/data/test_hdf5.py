@@ -221,3 +221,14 @@ def test_an_error_of_the_reader_is_its_own(tmp_path):
     path.write_bytes(holding(MANY))
     with pytest.raises(ValueError, match="mine"), hdf5.arrays_in(path, "source.h5"):
         raise ValueError("mine")
+
+
+def test_a_file_whose_listing_does_not_end_is_damaged(tmp_path, monkeypatch):
+    path = tmp_path / "d.h5"
+    with h5py.File(path, "w") as file:
+        file["data"] = np.zeros((3, 4, 4), np.uint8)
+    hdf5.check_ends(path, "d.h5")
+    for walk in ("while True: pass", "import os; os.abort()"):
+        monkeypatch.setattr(hdf5, "WALK", walk)
+        monkeypatch.setattr(hdf5, "PATIENCE", 0.5)
+        assert error_of(DataError, hdf5.check_ends, path, "d.h5").code == "H5_CORRUPT"

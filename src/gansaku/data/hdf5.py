@@ -7,6 +7,8 @@ all that is declared must have been written: so nothing read here exceeds what t
 from __future__ import annotations
 
 import math
+import subprocess
+import sys
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from functools import partial
@@ -29,6 +31,8 @@ MOST_BYTES = 1 << 42  # of a dataset as declared
 LARGEST_CHUNK = 1 << 27  # bytes
 LARGEST_READ = 1 << 28  # bytes that are read at a time where chunks hold many rows
 MOST_DATASETS = 1000
+PATIENCE = 15  # seconds for another process to list a file
+WALK = "import h5py, sys; h5py.File(sys.argv[1], 'r', locking=False).visititems(lambda *item: None)"
 UNREADABLE = "cannot be read as HDF5: cut short, damaged or of another type; copy or download it again"
 Broken = (OSError, KeyError, RuntimeError, ValueError, TypeError, OverflowError, MemoryError, SystemError)  # of damage
 
@@ -49,6 +53,20 @@ def arrays_in(path: Path, source: str) -> Iterator[dict[str, Array]]:
         except Broken as error:
             raise DataError(source, UNREADABLE, "H5_CORRUPT") from error
         yield arrays
+
+
+def check_ends(path: Path, source: str) -> None:
+    """List the file in another process first. Raises DataError when that does not end, or ends in a crash.
+
+    HDF5 walks in circles through some damaged files, where nothing in the same process could stop it.
+    """
+    command = [sys.executable, "-c", WALK, str(path)]
+    try:
+        code = subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, timeout=PATIENCE).returncode
+    except subprocess.TimeoutExpired as error:
+        raise DataError(source, UNREADABLE, "H5_CORRUPT") from error
+    if code < 0:
+        raise DataError(source, UNREADABLE, "H5_CORRUPT")
 
 
 def checked_arrays(file: Any, size: int, source: str) -> dict[str, Array]:

@@ -295,6 +295,7 @@ def cutters(found: Tree, chosen: Policy, tally: Tally) -> Iterator[picture_sets.
 @contextmanager
 def foreign(path: Path, chosen: Policy, tally: Tally) -> Iterator[Content]:
     """The arrays in another program's HDF5 file."""
+    hdf5.check_ends(path, tally.source)
     with hdf5.arrays_in(path, tally.source) as named:
         yield arrays.content_of(named, chosen, tally)
 
