@@ -142,3 +142,12 @@ def test_names_that_clash_on_other_systems_are_warned_of(tmp_path):
                         cache=tmp_path / "cache")  # fmt: skip
     assert dataset.facts.count == 4
     assert {code: dataset.report["warned"][code] for code in ("NAME_FORM", "NAME_CASE")} == {"NAME_FORM": 2, "NAME_CASE": 2}
+
+
+def test_an_entry_without_a_name_is_refused(tmp_path):
+    path = zip_of(tmp_path / "d.zip", {"a.png": picture(RED)})
+    content = path.read_bytes()
+    start = content.index(b"PK\x01\x02")
+    path.write_bytes(content[: start + 28] + b"\0\0" + content[start + 30 : start + 46] + content[start + 51 :])
+    path.write_bytes(path.read_bytes()[:-10] + struct.pack("<I", 46) + path.read_bytes()[-6:])
+    assert error_of(DataError, open_data, str(path), cache=tmp_path / "cache").code == "ZIP_CORRUPT"

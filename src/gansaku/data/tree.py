@@ -140,7 +140,9 @@ def in_zip(path: Path, tally: Tally) -> Iterator[Tree]:
             if name.startswith("/") or ".." in name.split("/") or re.match(r"[A-Za-z]:", name):
                 raise DataError(tally.source, f"has the entry {name!r}, which leads out of the folder; pack it again without",
                                 "ZIP_UNSAFE_PATH")  # fmt: skip
-            if info.is_dir():
+            if not name:
+                raise DataError(tally.source, "has an entry without a name; pack it again", "ZIP_CORRUPT")
+            if name.endswith("/"):
                 folders.append(name.rstrip("/"))
                 continue
             if name in infos:
