@@ -16,8 +16,8 @@ from gansaku.errors import DataError, Stopped
 
 
 def test_natural_order_goes_by_the_value_of_numbers():
-    names = ["a1b2", "a1b10", "a02", "a2", "a" + "9" * 5000, "b", "\udcff"]
-    mixed = [names[place] for place in (3, 0, 6, 2, 5, 1, 4)]
+    names = ["a", "a1b2", "a1b10", "a02", "a2", "a" + "9" * 5000, "b", "\udcff"]
+    mixed = [names[place] for place in (4, 1, 7, 0, 3, 6, 2, 5)]
     assert sorted(mixed, key=natural) == names
 
 

@@ -234,4 +234,4 @@ def checked(tree: Tree, names: Iterable[str], tally: Account) -> list[Entry]:
 def natural(name: str) -> tuple[Any, ...]:
     """A sort key with numbers by value: a2 before a10."""
     parts = re.split(r"([0-9]+)", name)
-    return (*((len(p.lstrip("0")), p.lstrip("0")) if i % 2 else p for i, p in enumerate(parts)), name)
+    return tuple((len(p.lstrip("0")), p.lstrip("0")) if i % 2 else p for i, p in enumerate(parts)), name
