@@ -77,7 +77,7 @@ def share(text: str, flag: str = "--max-bad", most: float = 1) -> float:
     except ValueError:
         value = -1.0
     if not 0 <= value <= most:
-        raise UsageError(flag, f"{text!r} is no share; write 1% or 0.01", "SHARE")
+        raise UsageError(flag, f"{text!r} is no share; write 10% or 0.1", "SHARE")
     return value
 
 

@@ -95,6 +95,8 @@ def dataset_text(found: Mapping[str, Any]) -> str:
         twins = f"{again['near']:,}{more} with a twin ({again['near'] / total:.1%})"
         held = f", {again['across_splits']:,} of test with a twin in training" if "test" in counts else ""
         lines.append(f"{'duplicates':12} {again['exact']:,} exact, {twins}{held}")
+    if report.get("ignored"):
+        lines.append(f"{'other files':12} {report['ignored']:,}, which are no samples by their names")
     lines += [*class_bars(found["balance"]), *column_lines(found["columns"]), *report_lines(report)]
     if found["advice"]:
         lines += ["", *(f"! {printable(said)}" for said in found["advice"])]

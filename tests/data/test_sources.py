@@ -3,12 +3,13 @@
 import os
 
 import pytest
-from making import BLUE, RED, error_of, everything, folder_of, picture
+from making import BLUE, RED, error_of, everything, folder_of, picture, zip_of
 
 from gansaku.data import sources
+from gansaku.data.policy import policy
 from gansaku.data.sources import open_data, prepare
 from gansaku.data.store import open_store
-from gansaku.errors import DataError, Stopped
+from gansaku.errors import DataError, Stopped, UsageError
 
 
 class TestCache:
@@ -100,3 +101,53 @@ class TestTheDoor:
         monkeypatch.setattr(sources, "CHAIRS", 3)
         dataset = open_data("chairs", 16, cache=tmp_path)
         assert (dataset.shape, dataset.counts, dataset.voxels) == ((1, 16, 16, 16), {"train": 3}, True)
+
+
+class TestDestinations:
+    """Nothing that somebody else made is lost, and it is said before any work."""
+
+    @pytest.fixture
+    def zipped(self, tmp_path):
+        return zip_of(tmp_path / "d.zip", {f"{n}.png": picture((n, 0, 0)) for n in range(3)})
+
+    def refused(self, source, destination):
+        before = {path: path.read_bytes() for path in (source, destination) if path.is_file()}
+        error = error_of(UsageError, prepare, str(source), destination)
+        assert all(path.read_bytes() == content for path, content in before.items())
+        return error.code
+
+    def test_the_source_is_never_overwritten(self, zipped):
+        assert self.refused(zipped, zipped) == "DESTINATION"
+
+    def test_a_file_that_is_no_dataset_of_ours_is_never_overwritten(self, zipped, tmp_path):
+        for name in ("other.zip", "other.npz", "other.h5"):
+            (tmp_path / name).write_bytes(b"mine")
+            assert self.refused(zipped, tmp_path / name) == "DESTINATION"
+
+    def test_a_dataset_of_ours_is_replaced(self, zipped, tmp_path):
+        first = prepare(str(zipped), tmp_path / "d.h5").path.read_bytes()
+        assert prepare(str(zipped), tmp_path / "d.h5").path.read_bytes() == first
+
+    def test_nothing_is_written_into_the_source(self, tmp_path):
+        root = folder_of(tmp_path / "d", {"a.png": picture(RED)})
+        assert self.refused(root, root / "d.h5") == "DESTINATION"
+
+    def test_a_place_below_a_file_and_an_unknown_form_are_refused(self, zipped, tmp_path):
+        (tmp_path / "file").touch()
+        assert self.refused(zipped, tmp_path / "file" / "d.h5") == "DESTINATION"
+        assert self.refused(zipped, tmp_path / "d.png") == "FORM"
+
+
+def test_the_same_source_gives_the_same_bytes_wherever_it_lies(tmp_path):
+    for place in ("a", "b"):
+        folder_of(tmp_path / place / "d", {"x.png": picture(RED), "y.png": picture(BLUE)})
+        prepare(str(tmp_path / place / "d"), tmp_path / place / "d.h5")
+    assert (tmp_path / "a" / "d.h5").read_bytes() == (tmp_path / "b" / "d.h5").read_bytes()
+    assert open_store(tmp_path / "a" / "d.h5").source == "d"
+
+
+def test_what_opens_a_store_again_is_the_store_itself(tmp_path):
+    root = folder_of(tmp_path / "d", {"x.png": picture(RED)})
+    prepare(str(root), tmp_path / "d.h5", policy(8))
+    assert open_data(str(tmp_path / "d.h5")).again == str(tmp_path / "d.h5")
+    assert open_data(str(root), cache=tmp_path / "cache").source == str(root)

@@ -405,7 +405,7 @@ def pictures():
 @pytest.mark.parametrize("source", ["pictures", "pictures.npy", "voxels.npy"])
 @pytest.mark.parametrize("older", [False, True], ids=["new", "over an older one"])
 def test_data_are_prepared_whole_or_not_at_all_whatever_operation_fails(pictures, source, lasting, older):
-    whole = prepared(pictures, source, "whole.h5")
+    whole, before = prepared(pictures, source, "whole.h5"), prepared(pictures, "pictures.npy", "older.h5") if older else b""
     for error in ERRORS if older else ERRORS[:1]:
         k, came = 1, [1]
         while came:
@@ -413,13 +413,13 @@ def test_data_are_prepared_whole_or_not_at_all_whatever_operation_fails(pictures
             shutil.rmtree(out.parent, ignore_errors=True)
             out.parent.mkdir()
             if older:
-                out.write_bytes(b"older")
+                out.write_bytes(before)
             with failing(f"{error} {k}{lasting}") as came:
                 try:
                     sources.prepare(str(pictures / source), out)
                 except DiskError as caught:
                     assert caught.where in (str(out), str(out.parent))  # noqa: PT017
-                    assert (out.read_bytes() if out.exists() else b"") in ((b"older" if older else b""), whole)
+                    assert (out.read_bytes() if out.exists() else b"") in (before, whole)
                     assert lasting or leftovers(out.parent) == []
                 else:
                     assert out.read_bytes() == whole

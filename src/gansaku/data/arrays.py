@@ -67,7 +67,7 @@ def content_of(arrays: Arrays, policy: Policy, tally: Tally, *, label: str = "",
     if policy.held_out and border == count:
         chosen = held_out(map(str, range(count)), policy.held_out)
         training = np.array([str(row) not in chosen for row in range(count)])
-    plan = Making(scale, axis, shape, voxels, policy, labels, columns)
+    plan = Making(scale, axis, shape, voxels, policy, labels, columns, names_of(arrays, count))
 
     def made(split: str) -> Iterator[Block]:
         done = 0
@@ -97,6 +97,13 @@ class Making(NamedTuple):
     policy: Policy
     labels: Labels
     columns: Columns
+    names: NDArray[np.str_] | None  # of the samples, where the file has some
+
+
+def names_of(arrays: Arrays, count: int) -> NDArray[np.str_] | None:
+    """The array `names`, where it has a text for each sample."""
+    there = arrays.get("names")
+    return there.whole() if there is not None and there.shape == (count,) and there.dtype.kind == "U" else None
 
 
 def block(plan: Making, raw: NDArray[Any], rows: NDArray[np.int64], split: str) -> Block:
@@ -107,7 +114,7 @@ def block(plan: Making, raw: NDArray[Any], rows: NDArray[np.int64], split: str) 
     samples = fitted(samples[kept], plan.shape, plan.policy)
     taken, turns = rows[kept], plan.policy.rotations if plan.voxels else 1
     columns = {name: np.repeat(column[taken], turns) for name, column in plan.columns.items()}
-    names = [f"row {row}" for row in taken]
+    names = [f"row {row}" if plan.names is None else str(plan.names[row]) for row in taken]
     if turns > 1:
         samples = np.stack([grids.turned(grid, quarter)[..., None] for grid in samples[..., 0] for quarter in quarters(turns)])
         columns["turn"] = np.tile(np.array([90 * quarter for quarter in quarters(turns)], np.float32), len(taken))

@@ -107,7 +107,10 @@ class Boxes:
             window = placed(widened(inner, self.policy), width, height)
             count = intruders(window, others)
             if count and self.policy.intruders == "drop":
-                raise Bad(f"has {count} other objects in it, as --intruders drop leaves out", "BOX_FILTERED")
+                raise Bad(
+                    f"has {count} other object{'' if count == 1 else 's'} in it; --intruders keep takes it all the same",
+                    "BOX_FILTERED",
+                )
         except Bad as bad:
             cutting.skipped.append((ending, bad))
             return

@@ -12,6 +12,9 @@ from gansaku.data.resizing import grey_of
 from gansaku.data.tally import Bad, Note
 
 GREY = frozenset({"1", "L", "LA", "La", "I", "F", "I;16", "I;16L", "I;16B", "I;16N"})
+SPELLED = {"1": "black and white", "P": "palette", "PA": "palette", "LA": "grey with transparency", "I": "deep grey",
+           "RGBA": "transparency", "RGBa": "transparency", "I;16": "16-bit grey", "I;16B": "16-bit grey", "I;16L": "16-bit grey",
+           "F": "fractions", "LAB": "Lab"}  # fmt: skip
 SPACES = {"L": b"GRAY", "RGB": b"RGB ", "CMYK": b"CMYK"}  # of a profile, for the pictures that it may describe
 LARGEST_PROFILE = 1 << 22  # bytes
 NEAR = 2  # of 255: a profile that changes no colour by more is sRGB
@@ -28,7 +31,7 @@ def is_grey(mode: str, raw: str) -> bool:
 
 def eight_bits(image: Image.Image, raw: str, background: tuple[int, int, int]) -> tuple[Image.Image, list[Note]]:
     """A decoded picture as mode L where it is grey, else RGB, and what was done. Raises Bad."""
-    notes = [Note(f"{image.mode} converted")] if image.mode not in ("RGB", "L") else []
+    notes = [Note(f"{SPELLED.get(image.mode, image.mode)} converted")] if image.mode not in ("RGB", "L") else []
     if ";16" in raw and image.mode in ("RGB", "RGBA", "CMYK"):
         notes = [Note(f"16-bit {image.mode} converted"), Note("has 16 bits a channel; the upper 8 were kept", "IMG_DEPTH")]
     if image.mode == "CMYK" and image.format in ("JPEG", "MPO") and "adobe" not in image.info:

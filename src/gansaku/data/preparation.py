@@ -50,6 +50,8 @@ def write(
     tally = tally if tally is not None else Tally(source=source)
     with workplace(path, [os.getpid(), os.urandom(8).hex()] if identity is None else identity) as pieces:
         done = sum(block.read for block in pieces)
+        if done:
+            progress(done, total)
         make = blocks(pieces.count) if callable(blocks) else islice(blocks, pieces.count, None)
         for block in make:
             pieces.append(checked(block, shape))

@@ -14,6 +14,7 @@ import stat
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -38,7 +39,7 @@ from gansaku.data import (
 )
 from gansaku.data.content import SPLITS, Block, Content, Progress, at_once
 from gansaku.data.cuts import Cutter
-from gansaku.data.exports import export
+from gansaku.data.exports import FORMS, export
 from gansaku.data.originals import originals
 from gansaku.data.policy import Policy, Size, policy
 from gansaku.data.splits import held_out
@@ -71,7 +72,7 @@ def open_data(
     of the files are bad or none is good.
     """
     if own_store(source):
-        return of_size(open_store(Path(source)), size)
+        return replace(of_size(open_store(Path(source)), size), again=str(Path(source).resolve()))
     chosen = policy(size, max_bad, **choices)
     plan = planned(source, chosen)
     key = hashlib.sha256(json.dumps(plan.identity).encode()).hexdigest()[:20]
@@ -106,6 +107,7 @@ def prepare(
 
     `shard` is how many bytes of samples a file may hold. Raises as `open_data`.
     """
+    check_destination(source, destination, form)
     files.sweep_exports(destination)
     if destination.suffix.lower() != ".h5" or form is not None:
         choices = {name: getattr(chosen, name) for name in chosen.identity if name != "size"}
@@ -115,7 +117,33 @@ def prepare(
     if own_store(source):
         open_store(Path(source))  # raises for what is no HDF5 at all
         raise DataError(source, "is prepared already; give what it was made from, or another destination than .h5", "DATA_TYPE")
-    return carried_out(planned(source, chosen), destination, chosen, progress, shard)
+    plan = planned(source, chosen)
+    # the name alone: the same source gives the same bytes wherever it lies, and a file that is passed on tells no home
+    return carried_out(plan._replace(origin=Path(plan.origin).name), destination, chosen, progress, shard)
+
+
+def check_destination(source: str, destination: Path, form: str | None) -> None:
+    """Raises UsageError where something would be lost or come out wrong: before any work is done."""
+    where, suffix = str(destination), destination.suffix.lower()
+    place, inside = Path(source).resolve(), destination.resolve()
+    if form is None and suffix not in (".h5", *FORMS.values()):
+        raise UsageError(where, f"ends in {suffix}, and data are written as .h5, .zip, .npz or a folder", "FORM")
+    if place == inside or (place.is_dir() and inside.is_relative_to(place)):
+        raise UsageError(where, f"lies in the source {source!r}, which is only read; name another place", "DESTINATION")
+    above = next((parent for parent in inside.parents if parent.exists()), None)
+    if above is not None and not above.is_dir():
+        raise UsageError(where, f"cannot be made, since {above} is a file; name another place", "DESTINATION")
+    if destination.is_file() and not (suffix == ".h5" and written_by_us(destination)):
+        raise UsageError(where, "is there already, and is no dataset of this program; remove it, or name another file",
+                         "DESTINATION")  # fmt: skip
+
+
+def written_by_us(path: Path) -> bool:
+    try:
+        open_store(path)
+    except DataError:
+        return False
+    return True
 
 
 def own_store(source: str) -> bool:

@@ -115,6 +115,7 @@ class Dataset:
     stored: Bytes | Shards  # mapped, not read: pictures (N, *S, C), voxels (N, bytes)
     names: Sequence[str] = ()  # where each sample came from; () where that is not known
     policy: dict[str, Any] | None = None
+    again: str = ""  # what opens it again, as `train --data` takes it; the source where it is empty
 
     @property
     def facts(self) -> Facts:

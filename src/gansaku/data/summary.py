@@ -68,10 +68,29 @@ def extent(values: NDArray[np.float32]) -> dict[str, float | None]:
 
 def advice(found: Mapping[str, Any], balance: NDArray[np.int64], overview: Overview | None) -> list[str]:
     """Sentences about what would spoil training or scores, the worst first, each with what helps."""
-    return [*(about_twins(overview) if overview else []), *about_splits(found["counts"]), *about_classes(found, balance)]
+    return [
+        *(about_twins(overview, copies(found["policy"])) if overview else []),
+        *about_splits(found["counts"], found["policy"]),
+        *about_classes(found, balance),
+        *about_faces(found["report"]),
+    ]
 
 
-def about_twins(overview: Overview) -> list[str]:
+def copies(policy: Mapping[str, Any]) -> bool:
+    """Whether the preparation itself made samples that are much alike."""
+    return bool(policy.get("mirrored") or policy.get("rotations") or len(policy.get("face_scales", ())) > 1)
+
+
+def about_faces(report: Mapping[str, Any]) -> list[str]:
+    """Many pictures without a face."""
+    missed = report.get("skipped", {}).get("FACE_NONE", 0)
+    if missed * 2 < report.get("files", 0) or not missed:
+        return []
+    said = f"no face was found in {missed:,} of {report['files']:,} pictures"
+    return [f"{said}; a cascade needs some room around a face, and one that is made for such faces"]
+
+
+def about_twins(overview: Overview, copies: bool = False) -> list[str]:
     """Leaks, repetitions, twins and samples that show nothing."""
     said, count = [], sum(overview.counts.values())
     if overview.leaked:
@@ -88,7 +107,7 @@ def about_twins(overview: Overview) -> list[str]:
             f"{overview.repeated:,} sample{' repeats' if one else 's repeat'} an earlier one exactly; --dedupe leaves "
             f"{'it' if one else 'them'} out"
         )
-    if overview.alike >= MANY * count:
+    if overview.alike >= MANY * count and not copies:
         said.append(
             f"{overview.alike / count:.0%} of the samples have a twin that looks the same or nearly so: training sees them "
             "more often, and memorization is harder to tell"
@@ -113,9 +132,11 @@ def about_colour(overview: Overview, count: int) -> list[str]:
     return []
 
 
-def about_splits(counts: Mapping[str, int]) -> list[str]:
+def about_splits(counts: Mapping[str, int], policy: Mapping[str, Any]) -> list[str]:
     if counts.get("test"):
         return []
+    if policy.get("held_out"):
+        return ["there is no test split although one was asked for: all samples come from one file"]
     return ["there is no test split, which scores against held-out samples need; prepare again with --held-out 10% to make one"]
 
 

@@ -136,7 +136,7 @@ class Tally(Account):
 def check_share(source: str, bad: int, files: int, most: float, examples: list[str]) -> None:
     """Raises Stopped when more than the share `most` of all files are bad."""
     if bad > most * files:
-        more = f"; `gansaku show {source}` lists all" if bad > len(examples) else ""
+        more = "; --max-bad 100% goes on without them and lists all" if bad > len(examples) else ""
         raise Stopped(source, f"{bad:,} of {files:,} files cannot be used, and at most {most:.0%} may be (--max-bad): "
                       f"{'; '.join(examples)}{more}", "DATA_BAD")  # fmt: skip
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
@@ -27,7 +28,7 @@ class Samples(ABC):
     shape: tuple[int, ...]  # (C, *S)
     count: int | None
     classes: tuple[str, ...] = ()
-    jpeg: float | None = None  # share of JPEG among the files that they come from, where that is known
+    jpeg: float | None = None  # share of JPEG among the files that they come from; nan where that is not known
     kept: bool = True  # whether features may lie in the cache: not of weights that nobody stored
 
     @abstractmethod
@@ -60,7 +61,7 @@ class Stored(Samples):
     @property
     def jpeg(self) -> float | None:  # type: ignore[override]
         formats: dict[str, int] = self.dataset.report.get("formats") or {}
-        return (formats.get("JPEG", 0) + formats.get("MPO", 0)) / sum(formats.values()) if formats else None
+        return (formats.get("JPEG", 0) + formats.get("MPO", 0)) / sum(formats.values()) if formats else math.nan
 
     @property
     def name(self) -> str:  # type: ignore[override]

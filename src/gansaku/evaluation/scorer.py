@@ -185,8 +185,7 @@ class Scorer:
         warned = warnings(passport, metric.biased, uses.features if uses else 0)
         if generated.shape != self.real.shape:
             warned += (f"samples of {generated.shape} against {self.real.shape}: resized, which changes the number",)
-        if generated.jpeg is not None and self.real.jpeg is not None and abs(generated.jpeg - self.real.jpeg) > 0.5:
-            warned += ("one side was stored as JPEG and the other was not: the compression alone changes the number",)
+        warned += about_jpeg(generated.jpeg, self.real.jpeg)
         return Score(title, value, interval, output.better, passport, warned)
 
     def bias_curve(self, generated: Samples, told: Told | None = None) -> list[Score]:
@@ -270,3 +269,11 @@ def check_shapes(needs: set[Need], generated: Samples, real: Samples) -> None:
         raise UsageError(generated.name, f"holds samples of {a}, and {real.name} of {b}", "SHAPE")
     if a != b and "samples" in needs:
         raise UsageError(generated.name, f"holds samples of {a}, and {real.name} of {b}; give --size", "SHAPE")
+
+
+def about_jpeg(a: float | None, b: float | None) -> tuple[str, ...]:
+    """A warning where one side was stored as JPEG and the other was not, by the shares of JPEG; None has never been a file."""
+    if a is None or b is None or (a > 0.5) == (b > 0.5):
+        return ()
+    other = "of the other it is not known" if math.isnan(a) or math.isnan(b) else "the other was not"
+    return (f"one side was stored as JPEG and {other}: the compression alone changes the number",)

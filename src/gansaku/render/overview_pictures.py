@@ -68,8 +68,8 @@ def chosen(labels: Whole, classes: int) -> Whole:
 
 
 def evenly(rows: Whole, most: int) -> Whole:
-    """At most so many of the rows, the first one, and steps of the same length."""
-    return rows[np.arange(min(most, len(rows))) * len(rows) // max(1, min(most, len(rows)))]
+    """At most so many of the rows, the first and the last among them, in steps of the same length."""
+    return rows[np.linspace(0, len(rows) - 1, min(most, len(rows))).round().astype(np.int64)]
 
 
 def shown(samples: Pixels) -> Pixels:

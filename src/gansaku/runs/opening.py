@@ -218,7 +218,7 @@ def described(plan: Plan) -> dict[str, Any]:
     dataset = plan.dataset
     return {
         "name": dataset.name,
-        "source": dataset.source,
+        "source": dataset.again or dataset.source,
         "size": plan.size,
         "fingerprint": dataset.fingerprint,
         "shape": list(dataset.shape),
