@@ -40,7 +40,7 @@ def prepare(
     margin: Annotated[str, Flag(metavar="SHARE")] = "0%",
     square: On = False,
     min_box: int = 1,
-    box_aspect: Annotated[str, Flag(metavar="LEAST,MOST")] = "0,inf",
+    box_aspect: Annotated[str, Flag(metavar="LEAST,MOST")] = "0,1000",
     difficult: Annotated[str, Flag(metavar="keep|drop")] = "keep",
     truncated: Annotated[str, Flag(metavar="keep|drop")] = "keep",
     intruders: Annotated[str, Flag(metavar="keep|drop")] = "keep",
@@ -83,7 +83,7 @@ def prepare(
         min_side: Leave out smaller pictures; a quarter of the size if not given.
         max_aspect: Leave out pictures whose longer side is more than so many times the shorter.
         frames: Of animations and multi-page files.
-        full_decode: Decode every JPEG at full size: up to 0.7/255 nearer to exact, at half the speed.
+        full_decode: Decode every JPEG at full size: about half of 1/255 nearer to exact, at half the speed.
         boxes: Cut out the objects of Pascal-VOC XML files in this folder, in the source or elsewhere.
         objects: Only objects of these names.
         margin: Widen each box by this share on every side.
@@ -155,6 +155,8 @@ def prepare(
         mesh=mesh,
         rotations=rotations,
     )
+    if faces_sheet is not None and faces is None:
+        raise UsageError("--faces-sheet", "shows what --faces found; give a cascade", "FACES")
     terminal = Terminal()
     made = sources.prepare(
         source, Path(destination), chosen, terminal.preparing, shard=capacity(shard_size, "--shard-size"), form=form
@@ -187,7 +189,7 @@ def pair(text: str, flag: str) -> tuple[float, float]:
 def padding(text: str) -> int | tuple[int, int]:
     """2 -> 2; 1,2 -> (1, 2)."""
     found = numbers(text, "--pad")
-    if len(found) > 2 or any(width != int(width) for width in found):
+    if len(found) > 2 or not all(width.is_integer() for width in found):
         raise UsageError("--pad", f"{text!r} is no padding; write 2, or 1,2 for below and above", "NUMBERS")
     return int(found[0]) if len(found) == 1 else (int(found[0]), int(found[1]))
 

@@ -46,6 +46,14 @@ class Stopped(GansakuError):
     exit_code = 4
 
 
+class Interrupted(GansakuError):
+    """A signal ended the work; everything is saved."""
+
+    def __init__(self, where: str, sentence: str, number: int):
+        super().__init__(where, sentence)
+        self.exit_code = 128 + number
+
+
 def printable(text: str) -> str:
     """The text with everything that a terminal would obey, or could not encode, written as an escape."""
     return "".join(c if c.isprintable() else c.encode("unicode_escape", "backslashreplace").decode() for c in text)

@@ -44,7 +44,7 @@ def test_flat_means_that_folders_mean_nothing():
 def test_files_beside_class_folders_are_ambiguous_until_it_is_said_what_they_mean():
     names = ["a.png", "cat/b.png"]
     assert error_of(DataError, layout, names).code == "DATA_LAYOUT"
-    assert layout(names, "classes") == [Place("train", ""), Place("train", "cat")]
+    assert layout(names, "classes") == [Place("train", "unlabelled"), Place("train", "cat")]
 
 
 def test_a_folder_within_a_class_folder_is_warned_of():

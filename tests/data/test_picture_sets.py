@@ -176,7 +176,7 @@ class TestPolicy:
     def test_flat_makes_class_folders_mean_nothing(self, packed):
         content = {"cat/a.png": picture(RED), "b.png": picture(BLUE)}
         assert packed(content, layout="flat").classes == ()
-        assert packed(content, layout="classes").classes == ("cat",)
+        assert packed(content, layout="classes").classes == ("cat", "unlabelled")
 
     @pytest.mark.parametrize(("aspect", "count"), [(2.0, 1), (8.0, 2)])
     def test_the_aspect_that_is_allowed_may_be_set(self, packed, aspect, count):

@@ -18,7 +18,7 @@ from gansaku.data.preparation import write
 from gansaku.data.splits import held_out
 from gansaku.data.store import open_store
 from gansaku.data.tally import Tally
-from gansaku.errors import DataError, Stopped
+from gansaku.errors import DataError, Interrupted, Stopped
 
 SHAPES = [(3, 4, 5), (1, 3, 4, 5)]
 
@@ -47,11 +47,11 @@ class TestGoingOn:
         def blocks(start, stop_at=None):
             for number in range(start, len(parts)):
                 if number == stop_at:
-                    raise KeyboardInterrupt
+                    raise Interrupted("here", "interrupted", signal.SIGTERM)
                 made.append(number)
                 yield parts[number]
 
-        with pytest.raises(KeyboardInterrupt):
+        with pytest.raises(Interrupted):
             prepared(tmp_path / "a.h5", lambda start: blocks(start, 2), SHAPES[0], identity="x")
         assert not (tmp_path / "a.h5").exists()
         dataset = prepared(tmp_path / "a.h5", blocks, SHAPES[0], identity="x")
@@ -103,7 +103,7 @@ class TestGoingOn:
 COMMAND = """
 import sys
 from gansaku.data import content, picture_sets
-picture_sets.BLOCK = 4
+picture_sets.block_of = lambda files: 4
 from gansaku.cli import main
 sys.exit(main(["prepare", sys.argv[1], sys.argv[2], "--size", "8", "--held-out", "20%"]))
 """
@@ -154,10 +154,19 @@ class TestShards:
         assert prepared(tmp_path / "b.h5", parts, shape, shard=row * 12).stored.shape == whole.stored.shape
         assert sorted(path.name for path in tmp_path.iterdir()) == ["a.h5", "b.h5"]
 
-    def test_only_the_shards_that_are_asked_for_are_opened(self, tmp_path, shape):
-        dataset = prepared(tmp_path / "a.h5", blocks_of(shape, [6, 6]), shape, shard=180 if len(shape) == 3 else 24)
-        dataset.rows(np.array([0, 11]))
-        assert sorted(dataset.stored.maps) == [0, 3 if len(shape) == 3 else max(dataset.stored.maps)]
+    def test_open_shards_stay_readable_when_the_data_are_prepared_again(self, tmp_path, shape):
+        row = 60 if len(shape) == 3 else 8
+        dataset = prepared(tmp_path / "a.h5", blocks_of(shape, [6, 6]), shape, shard=row * 3)
+        before = dataset.rows(np.arange(12))
+        prepared(tmp_path / "a.h5", blocks_of(shape, [6, 6], seed=1), shape, shard=row * 3)
+        assert np.array_equal(dataset.rows(np.arange(12)), before)
+        assert len([path for path in tmp_path.iterdir() if path.is_dir()]) == 1
+
+    def test_folders_of_such_a_name_that_are_no_shards_are_left_alone(self, tmp_path, shape):
+        for name in ("a-photos_2024x.shards", "a-0123456789ab.shards"):
+            (tmp_path / name).mkdir()
+        prepared(tmp_path / "a.h5", blocks_of(shape, [6, 6]), shape)
+        assert len(list(tmp_path.iterdir())) == 3
 
     def test_a_shard_that_is_missing_foreign_or_cut_short_is_named(self, tmp_path, shape):
         row = 60 if len(shape) == 3 else 8
@@ -167,10 +176,10 @@ class TestShards:
         good = one.read_bytes()
         one.write_bytes(other.read_bytes())
         with pytest.raises(DataError, match="another preparation"):
-            open_store(tmp_path / "a.h5").rows(np.array([3]))
+            open_store(tmp_path / "a.h5")
         one.write_bytes(good[:-20])
         with pytest.raises(DataError, match=r"00001\.h5: cannot be read"):
-            open_store(tmp_path / "a.h5").rows(np.array([3]))
+            open_store(tmp_path / "a.h5")
         one.unlink()
         with pytest.raises(DataError, match=r"00001\.h5: is missing"):
             open_store(tmp_path / "a.h5")

@@ -256,7 +256,7 @@ def test_a_source_is_voxels_when_it_has_no_pictures_of_its_own(tmp_path, names, 
 
 
 def test_blocks_are_the_same_from_any_number_on(tmp_path, monkeypatch):
-    monkeypatch.setattr(voxel_sets, "BLOCK", 2)
+    monkeypatch.setattr(voxel_sets, "block_of", lambda files: 2)
     with opened(folder_of(tmp_path, {f"{i}.binvox": saved(i) for i in range(7)})) as (content, _):
         whole, rest = list(content.blocks(0)), list(content.blocks(2))
     assert [len(block.samples) for block in whole] == [2, 2, 2, 1]

@@ -283,7 +283,11 @@ def label_arrays(arrays: Arrays, label: str) -> tuple[list[str], str]:
         label = label or next((name for name in ("y", "labels", "label") if name in arrays), "")
         own = [label]
     names = next((name for name in (f"{label}_names", "class_names", "classes") if name in arrays), "")
-    return own if all(name in arrays for name in own) else [], names
+    there = [name for name in own if name in arrays]
+    if there and len(there) < len(own):
+        missing = next(name for name in own if name not in arrays)
+        raise DataError(arrays[there[0]].where, f"has labels for one split and no {missing} for the other", "LABELS")
+    return there, names
 
 
 def labels_of(source: str, own: Sequence[Array], names: Array | None, count: int) -> tuple[Labels, tuple[str, ...]]:
@@ -298,9 +302,13 @@ def labels_of(source: str, own: Sequence[Array], names: Array | None, count: int
         raise DataError(source, f"has {found.size:,} labels for {count:,} samples", "LABELS")
     if found.dtype.kind == "f" and not (found == np.rint(found)).all():
         raise DataError(source, "has labels that are not whole numbers", "LABELS")
+    if found.dtype.kind in "uf" and (np.abs(found.astype(np.float64)) >= 2**62).any():
+        raise DataError(source, "has labels that are too large to be numbers of classes", "LABELS")
     found = found.astype(np.int64) if found.dtype.kind in "buif" else found.astype(str)
     if names is not None and found.dtype.kind == "i":
         classes = texts(names)
+        if len(set(classes)) < len(classes) or len(names.shape) != 1:
+            raise DataError(source, "has class names that are no list of different texts", "LABELS")
         if found.min() < 0 or found.max() >= len(classes):
             raise DataError(source, f"has labels from {found.min()} to {found.max()} and {len(classes)} class names",
                             "LABELS")  # fmt: skip

@@ -6,6 +6,7 @@ file is read here, each number is checked against what it points into, and what 
 
 from __future__ import annotations
 
+import hashlib
 import math
 import re
 from collections.abc import Iterator
@@ -60,6 +61,9 @@ def located(name: str) -> Path:
         if not path.is_file():
             raise UsageError("anime", f"is not on this machine; `gansaku weights get anime` downloads it ({known.licence}), or "
                              f"put {known.file} into {path.parent} by hand", "CASCADE")  # fmt: skip
+        if hashlib.sha256(path.read_bytes()).hexdigest() != known.sha256:
+            raise UsageError(str(path), "is not the published file; remove it, and `gansaku weights get anime` brings that",
+                             "CASCADE")  # fmt: skip
         return path
     there = shipped()
     word = "haarcascade_frontalface_default" if name == "frontalface" else name.removesuffix(".xml")

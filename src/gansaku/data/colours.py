@@ -13,8 +13,8 @@ from gansaku.data.tally import Bad, Note
 
 GREY = frozenset({"1", "L", "LA", "La", "I", "F", "I;16", "I;16L", "I;16B", "I;16N"})
 SPELLED = {"1": "black and white", "P": "palette", "PA": "palette", "LA": "grey with transparency", "I": "deep grey",
-           "RGBA": "transparency", "RGBa": "transparency", "I;16": "16-bit grey", "I;16B": "16-bit grey", "I;16L": "16-bit grey",
-           "F": "fractions", "LAB": "Lab"}  # fmt: skip
+           "RGBA": "transparency", "RGBa": "transparency", "I;16": "16-bit grey", "I;16B": "16-bit grey",
+           "I;16L": "16-bit grey", "F": "fractions", "LAB": "Lab"}  # fmt: skip
 SPACES = {"L": b"GRAY", "RGB": b"RGB ", "CMYK": b"CMYK"}  # of a profile, for the pictures that it may describe
 LARGEST_PROFILE = 1 << 22  # bytes
 NEAR = 2  # of 255: a profile that changes no colour by more is sRGB

@@ -58,6 +58,11 @@ def at_once(size: int) -> int:
     return max(1, AT_ONCE // max(1, size))
 
 
+def block_of(files: int) -> int:
+    """How many files make a block: so few that small sets keep all cores busy and show progress, by their number alone."""
+    return min(BLOCK, max(8, files // 64))
+
+
 def in_parallel(tasks: Sequence[Callable[[], Block]]) -> Callable[[int], Iterator[Block]]:
     """The blocks that tasks make on all cores, in their order; few are finished ahead of the one that is asked for."""
 

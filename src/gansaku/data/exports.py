@@ -27,7 +27,7 @@ from numpy.typing import NDArray
 from gansaku import files
 from gansaku.data import binvox, hdf5, stylegan
 from gansaku.data.content import SPLITS, Bytes, Progress, at_once
-from gansaku.data.layouts import Place, places
+from gansaku.data.layouts import Place, classes_of, places
 from gansaku.data.store import Dataset
 from gansaku.data.tally import Bad, message
 from gansaku.data.tree import Entry, Tree
@@ -225,4 +225,5 @@ def tells(dataset: Dataset, names: Sequence[str]) -> bool:
         found = places("", names, Tree(names, nothing))
     except DataError:
         return False
-    return found == [Place(split, label) for split, label in zip(splits, labels, strict=True)]
+    in_order = classes_of(found) == dataset.classes or not dataset.classes
+    return in_order and found == [Place(split, label) for split, label in zip(splits, labels, strict=True)]

@@ -12,6 +12,7 @@ scaled down to that. It is run on one thread, since several would find the same 
 
 from __future__ import annotations
 
+import hashlib
 import threading
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -76,6 +77,11 @@ class Faces:
             columns = {"face": float(face), "scale": side / box, "flip": float(flip)}
             label = text if self.classes else None
             cutting.cuts.append(Cut(start, above, start + side, above + side, ending, bool(flip), label, columns))
+
+
+def identity(name: str) -> list[str]:
+    """What the faces that are found depend on. Raises UsageError where there is no such cascade."""
+    return [hashlib.sha256(cascade(name).text.encode()).hexdigest(), opencv().__version__]
 
 
 def cutter(policy: Policy) -> Faces:

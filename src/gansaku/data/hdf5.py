@@ -31,7 +31,7 @@ MOST_BYTES = 1 << 42  # of a dataset as declared
 LARGEST_CHUNK = 1 << 27  # bytes
 LARGEST_READ = 1 << 28  # bytes that are read at a time where chunks hold many rows
 MOST_DATASETS = 1000
-PATIENCE = 15  # seconds for another process to list a file
+PATIENCE = 5  # seconds for another process to list a file
 WALK = "import h5py, sys; h5py.File(sys.argv[1], 'r', locking=False).visititems(lambda *item: None)"
 UNREADABLE = "cannot be read as HDF5: cut short, damaged or of another type; copy or download it again"
 Broken = (OSError, KeyError, RuntimeError, ValueError, TypeError, OverflowError, MemoryError, SystemError)  # of damage
@@ -126,7 +126,7 @@ def the_sample(file: Any, size: int) -> Any:
     """The dataset `data`, checked. Raises Bad."""
     link = file.get(KEY, getlink=True)
     if link is None or (isinstance(link, h5py.HardLink) and not isinstance(file[KEY], h5py.Dataset)):
-        raise Bad(f"has no dataset {KEY!r}; it holds {listing(file)}", "H5_NAMES")
+        raise Bad(f"has no dataset {KEY!r} with a grid", "H5_NAMES")
     if not isinstance(link, h5py.HardLink):
         raise Bad(f"has a link in the place of {KEY!r}, which is not followed; copy the data into the file", "H5_LINK")
     item = file[KEY]

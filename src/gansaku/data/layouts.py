@@ -33,6 +33,11 @@ def places(source: str, names: Sequence[str], tree: Tree, layout: str = "auto", 
     if layout == "flat":
         return [Place("train", "")] * len(names)
     found = stated(names, tree, tally) or food(names, tree) or shapenet(names) or by_folders(source, names, layout, tally)
+    if any(place.label for place in found):
+        for name, place in zip(names, found, strict=True):
+            if not place.label:
+                tally.warn(name, "has no class where others have one; it was put into the class 'unlabelled'", "LABEL_MISSING")
+        found = [place if place.label else Place(place.split, "unlabelled") for place in found]
     return tidied(found)
 
 
@@ -40,13 +45,10 @@ def stated(names: Sequence[str], tree: Tree, tally: Account) -> list[Place] | No
     """By labels that the source states; a split by a folder above. None where it states none."""
     if not any(name in tree.labels for name in names):
         return None
-    for name in names:
-        if name not in tree.labels:
-            tally.warn(name, "has no label where others have one; it was put into the class 'unlabelled'", "LABEL_MISSING")
     splits = [next((SPLIT_OF[part.lower()] for part in name.split("/")[:-1] if part.lower() in SPLIT_OF), "") for name in names]
     known = {split for split in splits if split}
     return [
-        Place(split or "train" if known == {"train", "test"} else "train", tree.labels.get(name, "unlabelled"))
+        Place(split or "train" if known == {"train", "test"} else "train", tree.labels.get(name, ""))
         for name, split in zip(names, splits, strict=True)
     ]
 
@@ -83,6 +85,15 @@ def by_folders(source: str, names: Sequence[str], layout: str, tally: Account) -
     for level in (0, 1):  # train/<class>/…, or <class>/train/…
         found = {parts[level].lower() for parts in folders if len(parts) > level}
         whole = all(len(parts) > level for parts in folders)
+        if (
+            whole
+            and {SPLIT_OF.get(name) for name in found} >= {"train", "test"}
+            and layout == "auto"
+            and found - SPLIT_OF.keys()
+        ):
+            beside = min(found - SPLIT_OF.keys())
+            raise DataError(source, f"has the folder {beside!r} beside those of the splits, so whether they are classes is "
+                            "unclear; move it elsewhere, or say --layout classes", "DATA_LAYOUT")  # fmt: skip
         if folders and whole and found <= SPLIT_OF.keys() and "train" in {SPLIT_OF[name] for name in found}:
             splits = [SPLIT_OF[parts[level].lower()] for parts in folders]
             folders = without_common([parts[:level] + parts[level + 1 :] for parts in folders])

@@ -14,7 +14,7 @@ from typing import NamedTuple
 import numpy as np
 
 from gansaku.data import pictures
-from gansaku.data.content import BLOCK, SPLITS, WORKERS, Block, Bytes, Content, at_once, in_parallel
+from gansaku.data.content import SPLITS, WORKERS, Block, Bytes, Content, at_once, block_of, in_parallel
 from gansaku.data.cuts import Cut, Cutter
 from gansaku.data.layouts import Place, classes_of, empty_classes, places
 from gansaku.data.policy import Policy
@@ -60,6 +60,8 @@ def content(tree: Tree, policy: Policy, tally: Tally, make_cutter: MakeCutter | 
                         "TIFF files there", "DATA_EMPTY")  # fmt: skip
     good, headers = readable(entries, policy, make_cutter is not None, tally)
     tally.check()
+    if not good:
+        raise tally.nothing_left()
     cutter = make_cutter([entry.name for entry in good]) if make_cutter else None
     tally.check()
     found = places(tally.source, [entry.name for entry in good], tree, policy.layout, tally)
@@ -69,11 +71,12 @@ def content(tree: Tree, policy: Policy, tally: Tally, make_cutter: MakeCutter | 
     tally.more["formats"] = dict(Counter(header.format for header in headers).most_common())
     tally.more["modes"] = dict(Counter(header.mode for header in headers).most_common())
     numbers = {label: number for number, label in enumerate(classes)}
-    items = [Item(entry, place.split, numbers.get(place.label, 0))
+    named = cutter is not None and cutter.classes is not None  # its cuts have classes of their own
+    items = [Item(entry, place.split, numbers[place.label] if numbers and not named else 0)
              for entry, place in zip(good, with_held_out(good, found, policy), strict=True)]  # fmt: skip
     work = Work(policy, shape, numbers, cutter)
     copies = len(policy.face_scales) * 2 if policy.faces else 1
-    step = max(1, min(BLOCK, at_once(math.prod(shape) * copies)))
+    step = min(block_of(len(items)), at_once(math.prod(shape) * copies))
     tasks = []
     for split in SPLITS:
         queue = [item for item in items if item.split == split]
@@ -235,7 +238,7 @@ def samples_of(work: Work, item: Item, account: Account) -> Iterator[tuple[str, 
             for note in cutting.notes:
                 account.note(name, note)
             for ending, why in cutting.skipped:
-                account.skip(name + ending, why)
+                account.skip(name + ending, why, item.entry.name)
         for cut in cuts:
             yield from finished(work, name, frame, cut, account)
 
@@ -244,7 +247,8 @@ def finished(
     work: Work, name: str, frame: pictures.Decoded, cut: Cut | None, account: Account
 ) -> Iterator[tuple[str, Bytes, Cut | None]]:
     """The sample of a picture or of a part of it, in the set's size and channels; nothing where it cannot have them."""
-    full = name if cut is None else f"{stem(name)}{cut.ending}"
+    file, sign, frame_number = name.partition("#") if name.endswith(tuple("0123456789")) else (name, "", "")
+    full = name if cut is None else f"{stem(file)}{sign}{frame_number}{cut.ending}"
     part = frame.part if cut is None else (cut.left, cut.top, cut.right, cut.bottom)
     if cut is not None and enlarges(cut.bottom - cut.top, cut.right - cut.left, work.policy):
         flag = "min-face" if work.policy.faces else "min-box"

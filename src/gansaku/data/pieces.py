@@ -23,7 +23,7 @@ from gansaku import files
 from gansaku.data.content import Block
 from gansaku.data.store import packed, unpacked
 from gansaku.data.tally import Account
-from gansaku.errors import DiskError
+from gansaku.errors import DiskError, Interrupted
 
 IDENTITY = "identity.json"
 
@@ -53,7 +53,7 @@ class Pieces:
 @contextmanager
 def workplace(destination: Path, identity: Any) -> Iterator[Pieces]:
     """The pieces of this preparation. They are removed when the block ends, well or in an error, but not when it is killed
-    or interrupted: then the next one with the same identity finds them."""
+    or interrupted by a signal: then the next one with the same identity finds them."""
     files.make_folder(destination.parent)
     folder = destination.with_name(f"{files.TEMPORARY}preparing-{destination.name}")
     with held(folder) as mine:
@@ -69,6 +69,8 @@ def workplace(destination: Path, identity: Any) -> Iterator[Pieces]:
                 files.write_text(folder / IDENTITY, text)
             files.sweep(folder)
             yield Pieces(folder)
+        except Interrupted:
+            raise
         except Exception:
             with suppress(DiskError):  # the error that ended it is the one to tell
                 files.remove(folder)
@@ -86,17 +88,50 @@ def same(path: Path, text: str) -> bool:
 @contextmanager
 def held(folder: Path) -> Iterator[bool]:
     """Hold the folder, made if need be; False when another process holds it. The system's lock ends with its process."""
-    make(folder)
-    descriptor = os.open(folder, os.O_RDONLY | os.O_CLOEXEC)
+    descriptor = opened(folder)
     try:
-        try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            yield False
-        except OSError:  # a file system without locks: nobody watches
-            yield True
-        else:
-            yield True
+        yield locked(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def opened(folder: Path) -> int:
+    """A descriptor of the folder, made if need be: whoever held it may remove it at the same moment."""
+    while True:
+        make(folder)
+        with suppress(FileNotFoundError):
+            descriptor = os.open(folder, os.O_RDONLY | os.O_CLOEXEC)
+            if not locked(descriptor) or same_place(descriptor, folder):
+                return descriptor
+            os.close(descriptor)
+
+
+def same_place(descriptor: int, folder: Path) -> bool:
+    """Whether the folder that was opened is still the one of that name."""
+    with suppress(FileNotFoundError):
+        return os.fstat(descriptor).st_ino == folder.stat().st_ino
+    return False
+
+
+def locked(descriptor: int) -> bool:
+    """Take the lock, or have it already; False when another process has it."""
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    except OSError:  # a file system without locks: nobody watches
+        return True
+    return True
+
+
+def in_use(folder: Path) -> bool:
+    """Whether a process is preparing there now."""
+    try:
+        descriptor = os.open(folder, os.O_RDONLY | os.O_CLOEXEC)
+    except OSError:
+        return False
+    try:
+        return not locked(descriptor)
     finally:
         os.close(descriptor)
 

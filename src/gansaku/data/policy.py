@@ -59,7 +59,7 @@ class Policy:
     margin: float = 0.0  # added on each side, as a share of the box's side
     square: bool = False  # widen the shorter side of the box
     min_box: int = 1  # pixels of the shorter side
-    box_aspect: tuple[float, float] = (0.0, float("inf"))  # width : height, least and most
+    box_aspect: tuple[float, float] = (0.0, 1000.0)  # width : height, least and most
     difficult: str = "keep"
     truncated: str = "keep"
     intruders: str = "keep"  # boxes that another object reaches into
@@ -90,9 +90,14 @@ class Policy:
         require(all(0 <= part <= 255 for part in self.background), "background", self.background, "parts are 0 to 255")
         require(self.max_aspect >= 1, "max_aspect", self.max_aspect, "the longer side : the shorter is 1 or more")
         require(self.min_side is None or self.min_side >= 1, "min_side", self.min_side, "give 1 or more")
-        require(self.margin >= 0, "margin", self.margin, "give 0 or more")
+        require(0 <= self.margin <= 10, "margin", self.margin, "give 0 to 10")
         require(self.min_box >= 1, "min_box", self.min_box, "give 1 or more")
-        require(0 <= self.box_aspect[0] < self.box_aspect[1], "box_aspect", self.box_aspect, "give the least and the most")
+        require(
+            0 <= self.box_aspect[0] < self.box_aspect[1] < float("inf"),
+            "box_aspect",
+            self.box_aspect,
+            "give the least and the most",
+        )
         require(self.min_face >= 8, "min_face", self.min_face, "give 8 or more")
         scales = self.face_scales
         require(bool(scales) and all(0.5 <= scale <= 10 for scale in scales), "face_scales", scales, "give 0.5 to 10")

@@ -57,7 +57,7 @@ def write(
             pieces.append(checked(block, shape))
             done += block.read
             progress(done, total)
-        content = gathered(pieces, shape, dedupe, tally)
+        content = gathered(pieces, shape, classes, dedupe, tally)
         warn_of_tiny_classes(content, classes, tally)
         tally.check()
         if content.counts.get("train", 0) == 0:
@@ -78,11 +78,12 @@ def write(
         if ends:
             ends.append(len(content.labels))
             about["shards"] = {"folder": folder.name, "ends": ends}
+            files.sweep_exports(folder)
             write_shards(folder, pieces, content, shape, ends)
         with files.replacing(path) as temporary:
             write_file(temporary, about, content, None if ends else rows(pieces, content), shape, tally.skipped)
-        for old in path.parent.glob(f"{glob_safe(path.stem)}-????????????.shards"):
-            if not ends or old.name != folder.name:
+        for old in path.parent.glob(f"{glob_safe(path.stem)}-{'[0-9a-f]' * 12}.shards"):
+            if (not ends or old.name != folder.name) and (old / "00000.h5").is_file():
                 with suppress(DiskError):  # an older store's, which nobody needs any more
                     files.remove(old)
 
@@ -109,7 +110,7 @@ class Gathered:
     kept: list[NDArray[np.bool_]] = field(default_factory=list)
 
 
-def gathered(pieces: Pieces, shape: tuple[int, ...], dedupe: bool, tally: Tally) -> Gathered:
+def gathered(pieces: Pieces, shape: tuple[int, ...], classes: tuple[str, ...], dedupe: bool, tally: Tally) -> Gathered:
     """Look through all pieces once: labels, columns, names, counts, fingerprint, repetitions."""
     digest = hashlib.sha256(json.dumps(shape).encode())
     labels: list[NDArray[np.int64]] = []
@@ -135,6 +136,9 @@ def gathered(pieces: Pieces, shape: tuple[int, ...], dedupe: bool, tally: Tally)
     digest.update(all_labels.tobytes())
     joined = {name: np.concatenate(parts) for name, parts in columns.items()}
     present = {split: count for split, count in counts.items() if count}
+    digest.update(json.dumps([present, classes]).encode())
+    for name, values in sorted(joined.items()):
+        digest.update(name.encode("utf-8", "surrogateescape") + values.tobytes())
     return Gathered(all_labels, joined, names, present, digest.hexdigest(), kept)
 
 

@@ -12,7 +12,7 @@ import os
 import re
 import stat
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
 from dataclasses import replace
 from functools import partial
@@ -39,22 +39,25 @@ from gansaku.data import (
 )
 from gansaku.data.content import SPLITS, Block, Content, Progress, at_once
 from gansaku.data.cuts import Cutter
-from gansaku.data.exports import FORMS, export
+from gansaku.data.destinations import check_destination
+from gansaku.data.exports import export
 from gansaku.data.originals import originals
+from gansaku.data.pieces import in_use
 from gansaku.data.policy import Policy, Size, policy
 from gansaku.data.splits import held_out
 from gansaku.data.store import Dataset, is_store, open_store, sides
-from gansaku.data.tally import FAULTLESS, MAX_BAD, Bad, Tally, check_share
+from gansaku.data.tally import MAX_BAD, Bad, Tally, check_share
 from gansaku.data.tree import Tree
 from gansaku.errors import DataError, UsageError, nearest
 
-PREPARATION = 2  # to be raised when the same source would give other samples
+PREPARATION = 3  # to be raised when the same source would give other samples
 WORDS = ("avatars", "chairs")
 SUPPORTED = (
     "a folder, .zip or .tar of pictures or voxels, .parquet, .npz, .npy, .npy.gz, .h5, the original files of CIFAR or MNIST, "
     "or the words avatars and chairs"
 )
 CHAIRS = 2000
+SAMPLES = picture_sets.SUFFIXES | voxel_sets.SUFFIXES | {".tar", ".parquet"}
 
 
 def open_data(
@@ -72,6 +75,7 @@ def open_data(
     of the files are bad or none is good.
     """
     if own_store(source):
+        refuse_choices(source, choices, "it is prepared already")
         return replace(of_size(open_store(Path(source)), size), again=str(Path(source).resolve()))
     chosen = policy(size, max_bad, **choices)
     plan = planned(source, chosen)
@@ -89,7 +93,7 @@ def open_data(
 
 def check(dataset: Dataset, max_bad: float) -> None:
     """Raises Stopped when more of the source was bad than is allowed now."""
-    bad = sum(count for code, count in dataset.report["skipped"].items() if code not in FAULTLESS)
+    bad = dataset.report.get("bad", 0)
     check_share(dataset.source, bad, dataset.report["files"], max_bad, dataset.report["examples"][:3])
 
 
@@ -122,34 +126,16 @@ def prepare(
     return carried_out(plan._replace(origin=Path(plan.origin).name), destination, chosen, progress, shard)
 
 
-def check_destination(source: str, destination: Path, form: str | None) -> None:
-    """Raises UsageError where something would be lost or come out wrong: before any work is done."""
-    where, suffix = str(destination), destination.suffix.lower()
-    place, inside = Path(source).resolve(), destination.resolve()
-    if form is None and suffix not in (".h5", *FORMS.values()):
-        raise UsageError(where, f"ends in {suffix}, and data are written as .h5, .zip, .npz or a folder", "FORM")
-    if place == inside or (place.is_dir() and inside.is_relative_to(place)):
-        raise UsageError(where, f"lies in the source {source!r}, which is only read; name another place", "DESTINATION")
-    above = next((parent for parent in inside.parents if parent.exists()), None)
-    if above is not None and not above.is_dir():
-        raise UsageError(where, f"cannot be made, since {above} is a file; name another place", "DESTINATION")
-    if destination.is_file() and not (suffix == ".h5" and written_by_us(destination)):
-        raise UsageError(where, "is there already, and is no dataset of this program; remove it, or name another file",
-                         "DESTINATION")  # fmt: skip
-
-
-def written_by_us(path: Path) -> bool:
-    try:
-        open_store(path)
-    except DataError:
-        return False
-    return True
+def refuse_choices(source: str, choices: Mapping[str, Any], why: str) -> None:
+    """Raises UsageError for choices that would do nothing, and yet be written down as if they had."""
+    for name in choices:
+        raise UsageError(f"--{name.replace('_', '-')}", f"does nothing to {source!r}, since {why}; leave it out", "FLAG")
 
 
 def own_store(source: str) -> bool:
     """Whether the source is a store of this program."""
     path = Path(source)
-    return path.suffix.lower() == ".h5" and not path.is_dir() and is_store(path)
+    return path.suffix.lower() in (".h5", ".hdf5") and path.is_file() and is_store(path)
 
 
 class Plan(NamedTuple):
@@ -167,10 +153,19 @@ def planned(source: str, chosen: Policy) -> Plan:
     tally = Tally(source=source, max_bad=chosen.max_bad)
 
     def plan(name: str, origin: str, identity: Any, content: Callable[[], AbstractContextManager[Content]]) -> Plan:
-        beside = [stamps(place) for place in (chosen.boxes, chosen.faces) if place]
+        beside = [stamps(chosen.boxes)] if chosen.boxes else []
+        beside += [faces.identity(chosen.faces)] if chosen.faces else []
         return Plan(name, origin, [PREPARATION, chosen.identity, beside, identity], tally, content)
 
+    if source in WORDS or source.lower().endswith((".npz", ".npy", ".npy.gz", ".hdf5", ".h5")):
+        cutting = {name: value for name, value in chosen.identity.items() if name in ("boxes", "faces", "objects", "frames")}
+        refuse_choices(source, cutting, "it holds no files of pictures")
     if source == "chairs":
+        refuse_choices(
+            source,
+            {name: value for name, value in chosen.identity.items() if name not in ("size", "held_out", "dedupe")},
+            "the chairs are made as they are; prepare them into a folder of files first",
+        )
         return plan(source, source, [bundled.CHAIRS_VERSION, CHAIRS], partial(chairs, chosen, tally))
     if source == "avatars":
         path = bundled.avatars_file()
@@ -181,7 +176,10 @@ def planned(source: str, chosen: Policy) -> Plan:
     origin, name = str(path.resolve()), path.name.lower()
     if stat.S_ISDIR(status.st_mode):
         listed = tree.in_folder(path, tally)
-        return plan(Path(origin).name, origin, [origin, contents(listed)], partial(of_folder, path, listed, chosen, tally))
+        folders = list(listed.folders) if chosen.keep_empty else []
+        return plan(
+            Path(origin).name, origin, [origin, contents(listed), folders], partial(of_folder, path, listed, chosen, tally)
+        )
     if not stat.S_ISREG(status.st_mode):
         raise DataError(source, "is a device, pipe or socket; give " + SUPPORTED, "NOT_REGULAR")
     for ending, opener in ARCHIVES.items():
@@ -269,7 +267,12 @@ def of_folder(path: Path, listed: Tree, chosen: Policy, tally: Tally) -> Iterato
     """A folder of shards is their content; any other is the tree it is."""
     for ending, opener in ((".tar", tars.in_tar), (".parquet", parquet.in_parquet)):
         shards = [name for name in listed.names if tree.suffix(name) == ending and not tree.hidden(name)]
-        if shards and not any(tree.suffix(name) in picture_sets.SUFFIXES for name in listed.names):
+        others = [name for name in listed.names if tree.suffix(name) in SAMPLES - {ending} and not tree.hidden(name)]
+        if shards and others and not any(tree.suffix(name) in picture_sets.SUFFIXES for name in others):
+            raise DataError(tally.source, f"has {shards[0]!r} beside {others[0]!r}, and only one kind of samples can be taken; "
+                            "give the one, or move the other elsewhere", "DATA_LAYOUT")  # fmt: skip
+        if shards and not others:
+            tally.ignored += len(listed.names) - len(shards)
             paths = [path / entry.name for entry in tree.checked(listed, shards, tally)]
             with of_tree(partial(opener, paths, tally), chosen, tally) as content:
                 yield content
@@ -383,5 +386,5 @@ def sweep_old(folder: Path) -> None:
     """Remove what killed preparations left a day ago; younger ones may still be written by another process."""
     for leftover in folder.glob(f"{files.TEMPORARY}*"):
         with suppress(OSError):  # another process was faster
-            if time.time() - leftover.stat().st_mtime > 86_400:
+            if time.time() - leftover.stat().st_mtime > 86_400 and not in_use(leftover):
                 files.remove(leftover)

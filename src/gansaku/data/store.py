@@ -65,11 +65,14 @@ class Names(Sequence[str]):
 
 
 class Shards:
-    """The rows of all shards as one array; a shard is opened when a row of it is first asked for."""
+    """The rows of all shards as one array. All are mapped at once: so they stay readable when the data are prepared again."""
 
     def __init__(self, paths: Sequence[Path], ends: Sequence[int], row: tuple[int, ...], fingerprint: str):
-        self.paths, self.ends, self.row, self.fingerprint = paths, [*ends], row, fingerprint
-        self.maps: dict[int, Bytes] = {}
+        self.paths, self.ends, self.row = paths, [*ends], row
+        starts = [0, *self.ends]
+        self.maps = [
+            open_shard(one, end - start, row, fingerprint) for one, start, end in zip(paths, starts, ends, strict=False)
+        ]
 
     def __len__(self) -> int:
         return self.ends[-1]
@@ -84,14 +87,8 @@ class Shards:
         for shard in np.unique(shards):
             where = shards == shard
             start = self.ends[shard - 1] if shard else 0
-            found[where] = self.rows_of(int(shard))[indices[where] - start]
+            found[where] = self.maps[int(shard)][indices[where] - start]
         return found
-
-    def rows_of(self, shard: int) -> Bytes:
-        if shard not in self.maps:
-            path, count = self.paths[shard], self.ends[shard] - (self.ends[shard - 1] if shard else 0)
-            self.maps[shard] = open_shard(path, count, self.row, self.fingerprint)
-        return self.maps[shard]
 
 
 @dataclass(frozen=True, eq=False)
@@ -109,7 +106,7 @@ class Dataset:
     labels: NDArray[np.int64]
     columns: dict[str, NDArray[np.float32]]
     counts: dict[str, int]
-    fingerprint: str  # SHA-256 of shape, sample bytes and labels
+    fingerprint: str  # SHA-256 of shape, samples, labels, splits, class names and columns
     source: str
     report: dict[str, Any]
     stored: Bytes | Shards  # mapped, not read: pictures (N, *S, C), voxels (N, bytes)
@@ -220,6 +217,9 @@ def read(path: Path, file: Any) -> Dataset:
         stored.shape == (sum(counts.values()), *row_shape(shape))
         and list(counts) in (["train"], ["train", "test"])
         and labels.dtype == np.int64
+        and isinstance(about["report"], dict)
+        and isinstance(about.get("policy", {}), dict)
+        and all(isinstance(name, str) for name in (*classes, about["name"], about["source"]))
         and all(values.shape == (len(stored),) for values in (labels, *columns.values()))
         and labels.min() >= 0
         and labels.max() < max(1, len(classes))

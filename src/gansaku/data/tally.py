@@ -51,9 +51,13 @@ class Account:
     warned: Counter[str] = field(default_factory=Counter)
     warnings: list[list[str]] = field(default_factory=list)
     converted: Counter[str] = field(default_factory=Counter)
+    faulty: set[str] = field(default_factory=set)  # files with a fault
 
-    def skip(self, name: str, bad: Bad) -> None:
+    def skip(self, name: str, bad: Bad, file: str | None = None) -> None:
+        """Leave out a file, or a part of one."""
         self.skipped.append([name, bad.sentence, bad.code])
+        if bad.code not in FAULTLESS:
+            self.faulty.add(file or name)
 
     def note(self, name: str, note: Note) -> None:
         if not note.code:
@@ -79,14 +83,22 @@ class Account:
         for one in other.warnings:
             self.show(one)
         self.converted += other.converted
+        self.faulty |= other.faulty
 
     def plain(self) -> dict[str, Any]:
         """JSON, the inverse of `from_plain`."""
-        return {"skipped": self.skipped, "warned": self.warned, "warnings": self.warnings, "converted": self.converted}
+        return {
+            "skipped": self.skipped,
+            "warned": self.warned,
+            "warnings": self.warnings,
+            "converted": self.converted,
+            "faulty": sorted(self.faulty),
+        }
 
     @classmethod
     def from_plain(cls, plain: Mapping[str, Any]) -> Account:
-        return cls(plain["skipped"], Counter(plain["warned"]), plain["warnings"], Counter(plain["converted"]))
+        warned, converted = Counter(plain["warned"]), Counter(plain["converted"])
+        return cls(plain["skipped"], warned, plain["warnings"], converted, set(plain["faulty"]))
 
 
 @dataclass
@@ -105,6 +117,7 @@ class Tally(Account):
         return {
             "files": self.files,
             "ignored": self.ignored,
+            "bad": self.bad,
             "skipped": dict(Counter(code for _, _, code in self.skipped)),
             "warned": dict(self.warned),
             "converted": dict(self.converted),
@@ -115,14 +128,12 @@ class Tally(Account):
 
     @property
     def bad(self) -> int:
-        """How many were skipped by a fault of theirs; what was left out as asked is none, nor blank voxels."""
-        return sum(code not in FAULTLESS for _, _, code in self.skipped)
+        """How many files have a fault; what was left out as asked is none, nor blank voxels."""
+        return len(self.faulty)
 
     def check(self) -> None:
-        """Raises Stopped when more than `max_bad` of all, or all, are bad."""
+        """Raises Stopped when more than `max_bad` of all files are bad."""
         check_share(self.source, self.bad, self.files, self.max_bad, [message(*one) for one in self.faults[:3]])
-        if self.files and self.bad >= self.files:
-            raise self.nothing_left()
 
     @property
     def faults(self) -> list[list[str]]:

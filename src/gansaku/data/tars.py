@@ -133,6 +133,8 @@ def members(file: IO[bytes], size: int | None, where: str, tally: Tally) -> Iter
         if info.size < 0 or (size is not None and start + info.size > size):
             raise tarfile.ReadError(f"{info.name!r} is cut short")
         at = end
+        if size is None and start > LARGEST_UNPACKED:
+            raise tarfile.ReadError(f"it unpacks to more than {LARGEST_UNPACKED:,} bytes")
         if info.type in (LONG_NAME, LONG_LINK, PAX, GLOBAL):
             if info.size > LARGEST_HEADER:
                 raise tarfile.ReadError(f"an extended header of {info.size:,} bytes; at most {LARGEST_HEADER:,} are read")

@@ -23,7 +23,7 @@ from typing import IO, NamedTuple
 import numpy as np
 
 from gansaku.data import binvox, hdf5, matlab, meshes
-from gansaku.data.content import BLOCK, SPLITS, WORKERS, Block, Bytes, Columns, Content, at_once, in_parallel
+from gansaku.data.content import SPLITS, WORKERS, Block, Bytes, Columns, Content, at_once, block_of, in_parallel
 from gansaku.data.grids import Space, binary, fitted, fitted_space, one_grid, standing, turned
 from gansaku.data.layouts import places
 from gansaku.data.npy import read_head
@@ -78,9 +78,9 @@ def content(tree: Tree, policy: Policy, tally: Tally) -> Iterator[Content]:
     numbers = {label: number for number, label in enumerate(classes)}
     shape = (1, *common_space(tally.source, spaces))
     tally.more["formats"] = dict(Counter(suffix(name).removeprefix(".") for name in names).most_common())
-    items = [Item(entry, place.split, numbers.get(place.label, 0))
+    items = [Item(entry, place.split, numbers[place.label] if numbers else 0)
              for entry, place in zip(good, with_held_out(good, found, policy), strict=True)]  # fmt: skip
-    step = max(1, min(BLOCK, at_once(math.prod(shape) * policy.rotations)))
+    step = min(block_of(len(items)), at_once(math.prod(shape) * policy.rotations))
     tasks = []
     for split in SPLITS:
         queue = [item for item in items if item.split == split]

@@ -8,18 +8,10 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from types import FrameType
 
-from gansaku.errors import GansakuError
+from gansaku.errors import Interrupted
 
 NOTHING = "interrupted; nothing half-done is left"
 ASKING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
-
-
-class Interrupted(GansakuError):
-    """A signal ended the work; everything is saved."""
-
-    def __init__(self, where: str, sentence: str, number: int):
-        super().__init__(where, sentence)
-        self.exit_code = 128 + number
 
 
 class StopRequest:
