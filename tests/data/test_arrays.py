@@ -180,6 +180,10 @@ class TestArrays:
     @pytest.mark.parametrize(("arrays", "code"), [
         ({"a": COLOUR, "b": COLOUR}, "NPY_NAMES"),
         ({"x": COLOUR, "y": np.zeros(5)}, "LABELS"),
+        ({"x": COLOUR, "y": np.full(6, 2**63, np.uint64)}, "LABELS"),
+        ({"x": COLOUR, "y": np.full(6, 1e300)}, "LABELS"),
+        ({"x": COLOUR, "y": np.arange(6) % 2, "y_names": np.array(["a", "a"])}, "LABELS"),
+        ({"x_train": COLOUR, "x_test": COLOUR, "y_train": np.zeros(6)}, "LABELS"),
         ({"x": COLOUR, "y": np.zeros(0)}, "LABELS"),
         ({"x": COLOUR, "y": np.array(3)}, "LABELS"),
         ({"x": COLOUR, "y": np.arange(6), "y_names": np.array("a single one")}, "LABELS"),

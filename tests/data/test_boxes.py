@@ -6,12 +6,13 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from making import error_of, folder_of, shared
+from making import error_of, folder_of, picture, shared
 from PIL import Image
 
 from gansaku.data import boxes, pictures
 from gansaku.data.cuts import Cut
 from gansaku.data.policy import policy
+from gansaku.data.sources import open_data
 from gansaku.data.tally import Account, Tally
 from gansaku.data.tree import in_folder, in_zip
 from gansaku.data.voc import Annotation, Box, Object
@@ -273,3 +274,12 @@ def test_every_box_of_genuine_sets_is_found(source, pictures, count, classes):
             found += len(cutting.cuts)
             assert {note.code for note in cutting.notes} <= {"BOX_SMALL"}
     assert found == count
+
+
+def test_faults_of_boxes_count_by_picture(tmp_path):
+    edges = "<xmin>{0}</xmin><ymin>1</ymin><xmax>{1}</xmax><ymax>9</ymax>"
+    xml = "".join(f"<object><name>dog</name><bndbox>{edges.format(x, x + 8)}</bndbox></object>" for x in (1, 90, 95))
+    content = {f"{n}.png": picture((n, 0, 0), 20, 20) for n in range(3)}
+    content |= {f"xml/{n}.xml": f"<annotation>{xml}</annotation>".encode() for n in range(3)}
+    dataset = open_data(str(folder_of(tmp_path / "d", content)), 8, cache=tmp_path / "cache", boxes="xml", max_bad=1)
+    assert (dataset.facts.count, dataset.report["bad"], dataset.report["skipped"]) == (3, 3, {"BOX_OUTSIDE": 6})

@@ -53,6 +53,19 @@ def test_a_folder_within_a_class_folder_is_warned_of():
     assert account.warned == {"DATA_NESTED": 1}
 
 
+def test_a_folder_beside_those_of_the_splits_is_ambiguous():
+    names = ["train/cat/a.png", "val/cat/b.png", "extra/c.png"]
+    error = error_of(DataError, layout, names)
+    assert (error.code, "'extra'" in str(error)) == ("DATA_LAYOUT", True)
+    assert {place.label for place in layout(names, "classes")} == {"train", "val", "extra"}
+
+
+def test_what_has_no_class_among_classes_is_told_and_never_joins_one():
+    account, names = Account(), ["cat/a.png", "b.png"]
+    found = places("here", names, Tree(names, lambda name: None), "classes", account)
+    assert ([place.label for place in found], account.warned) == (["cat", "unlabelled"], {"LABEL_MISSING": 1})
+
+
 def test_stated_labels_count_before_folders():
     labels = {"00000/a.png": "7", "00001/b.png": "3"}
     assert layout([*labels], labels=labels) == [Place("train", "7"), Place("train", "3")]

@@ -136,6 +136,32 @@ def test_killed_anywhere_the_same_command_ends_with_the_same_bytes(undisturbed, 
     assert [path.name for path in tmp_path.iterdir()] == ["made.h5"]
 
 
+SIGNALLED = COMMAND.replace(
+    "from gansaku.cli",
+    """
+from gansaku.data.pieces import Pieces
+append = Pieces.append
+def counted(self, block):
+    append(self, block)
+    if self.count == 2:
+        import os, signal
+        os.kill(os.getpid(), signal.SIGTERM)
+Pieces.append = counted
+from gansaku.cli""",
+)
+
+
+def test_a_signal_keeps_the_finished_pieces_for_the_same_command(undisturbed, tmp_path):
+    source, whole = undisturbed
+    made = tmp_path / "made.h5"
+    ended = subprocess.run([sys.executable, "-c", SIGNALLED, str(source), str(made)], capture_output=True, text=True)
+    assert ended.returncode == 128 + signal.SIGTERM
+    (folder,) = tmp_path.iterdir()
+    assert len(list(folder.glob("*.npz"))) >= 2
+    assert "prepared 8 of 20" in command(source, made).stderr
+    assert made.read_bytes() == whole
+
+
 @pytest.mark.parametrize("shape", SHAPES, ids=str)
 class TestShards:
     def test_shards_hold_what_one_file_holds(self, tmp_path, shape):

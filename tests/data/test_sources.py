@@ -2,10 +2,11 @@
 
 import os
 
+import numpy as np
 import pytest
 from making import BLUE, RED, error_of, everything, folder_of, picture, zip_of
 
-from gansaku.data import sources
+from gansaku.data import pieces, sources
 from gansaku.data.policy import policy
 from gansaku.data.sources import open_data, prepare
 from gansaku.data.store import open_store
@@ -151,3 +152,38 @@ def test_what_opens_a_store_again_is_the_store_itself(tmp_path):
     prepare(str(root), tmp_path / "d.h5", policy(8))
     assert open_data(str(tmp_path / "d.h5")).again == str(tmp_path / "d.h5")
     assert open_data(str(root), cache=tmp_path / "cache").source == str(root)
+
+
+@pytest.mark.parametrize(("source", "choices"), [
+    ("chairs", {"rotations": 4}), ("avatars", {"faces": "anime"}), ("d.npy", {"boxes": "nowhere"}), ("d.h5", {"dedupe": True}),
+])  # fmt: skip
+def test_choices_that_would_do_nothing_are_refused(tmp_path, source, choices):
+    if source.startswith("d."):
+        np.save(tmp_path / "d.npy", np.zeros((3, 4, 4), np.uint8))
+        prepare(str(tmp_path / "d.npy"), tmp_path / "d.h5")
+        source = str(tmp_path / source)
+    error = error_of(UsageError, open_data, source, cache=tmp_path / "cache", **choices)
+    assert "does nothing to" in str(error)
+
+
+def test_two_kinds_of_samples_in_one_folder_are_refused(tmp_path):
+    root = folder_of(tmp_path / "d", {"a.tar": b"", "b.npy": b""})
+    assert error_of(DataError, open_data, str(root), cache=tmp_path / "cache").code == "DATA_LAYOUT"
+
+
+def test_an_empty_class_folder_that_is_new_is_seen_although_no_file_has_changed(tmp_path):
+    root = folder_of(tmp_path / "d", {"a/x.png": picture(RED), "b/y.png": picture(BLUE)})
+    assert open_data(str(root), cache=tmp_path / "cache", keep_empty=True).classes == ("a", "b")
+    (root / "c").mkdir()
+    assert open_data(str(root), cache=tmp_path / "cache", keep_empty=True).classes == ("a", "b", "c")
+
+
+def test_a_folder_that_a_living_process_prepares_in_is_never_swept(tmp_path):
+    folder = tmp_path / ".part-preparing-a.h5"
+    with pieces.held(folder):
+        os.utime(folder, (1, 1))
+        sources.sweep_old(tmp_path)
+        assert folder.is_dir()
+    os.utime(folder, (1, 1))
+    sources.sweep_old(tmp_path)
+    assert not folder.exists()

@@ -80,20 +80,22 @@ def test_an_index_out_of_range_is_our_own_mistake(stored):
             open_store(stored).rows(np.array([index]))
 
 
-def test_the_fingerprint_tells_shape_samples_and_labels_and_nothing_else(tmp_path):
+def test_the_fingerprint_tells_shape_samples_labels_splits_classes_and_columns_and_nothing_else(tmp_path):
     rows = samples(4, (1, 4, 5))
 
-    def fingerprint(parts, shape=(1, 4, 5), **more):
-        write(tmp_path / "a.h5", parts, name="a", shape=shape, **more)
+    def fingerprint(parts, shape=(1, 4, 5), classes=("a", "b"), **more):
+        write(tmp_path / "a.h5", parts, name="a", shape=shape, classes=classes, **more)
         return open_store(tmp_path / "a.h5").fingerprint
 
     one = fingerprint([block(rows)])
     assert one == fingerprint([block(rows[:1]), block(rows[1:])], source="elsewhere")
     changed = rows.copy()
     changed[3, 2, 1, 0] ^= 1
-    others = {fingerprint([block(changed)]), fingerprint([block(rows, label=1)], classes=("a", "b")),
-              fingerprint([block(rows.reshape(4, 5, 4, 1))], (1, 5, 4))}  # fmt: skip
-    assert len(others | {one}) == 4
+    others = {fingerprint([block(changed)]), fingerprint([block(rows, label=1)]),
+              fingerprint([block(rows)], classes=("b", "a")),
+              fingerprint([block(rows.reshape(4, 5, 4, 1))], (1, 5, 4)), fingerprint([block(rows, size=np.arange(4))]),
+              fingerprint([block(rows[:3]), block(rows[3:], "test")])}  # fmt: skip
+    assert len(others | {one}) == 7
 
 
 def test_what_was_left_out_is_told_whole_even_by_names_that_are_no_utf8(tmp_path):
