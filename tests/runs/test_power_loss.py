@@ -262,7 +262,7 @@ def save_twice(folder):
     assert told == ["renamed", "failed"]
 
 
-ABOUT = {"name": "run", "id": "id"}
+ABOUT = {"data": {}, "name": "run", "id": "id"}
 
 
 def begin_run(folder):

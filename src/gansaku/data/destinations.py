@@ -13,6 +13,7 @@ def check_destination(source: str, destination: Path, form: str | None) -> None:
     where, suffix = str(destination), destination.suffix.lower()
     try:
         place, inside = Path(source).resolve(), destination.resolve()
+        place.is_dir()
     except (OSError, RuntimeError):
         return  # no path at all, which is told when it is opened
     if form is not None and suffix == ".h5":

@@ -135,7 +135,10 @@ def refuse_choices(source: str, choices: Mapping[str, Any], why: str) -> None:
 def own_store(source: str) -> bool:
     """Whether the source is a store of this program."""
     path = Path(source)
-    return path.suffix.lower() in (".h5", ".hdf5") and path.is_file() and is_store(path)
+    try:
+        return path.suffix.lower() in (".h5", ".hdf5") and path.is_file() and is_store(path)
+    except OSError:  # a name that is too long
+        return False
 
 
 class Plan(NamedTuple):

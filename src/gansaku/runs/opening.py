@@ -69,7 +69,7 @@ def planned(
     """Recipe, data and folder from what was asked for and what is there. Raises a GansakuError when they do not fit."""
     hardware.check_ranks()
     folder = Folder(Path(run)) if run is not None else None
-    if folder is not None and folder.path.is_file():
+    if folder is not None and not folder.exists and folder.path.is_file():
         refuse_unsafe(folder.path)
     if isinstance(recipe, str) and recipe.endswith(".py"):
         registry.use(Path(recipe))  # the stored recipe may have its parts
