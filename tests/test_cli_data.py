@@ -8,11 +8,13 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from gansaku import api
 from gansaku.cli import main
 from gansaku.cli_values import capacity, colour, size
 from gansaku.data.bundled import avatars_file
 from gansaku.data.store import open_store
 from gansaku.errors import UsageError
+from gansaku.listener import Listener
 
 
 @pytest.fixture
@@ -123,3 +125,15 @@ def test_values_as_they_are_written():
     assert [capacity(text, "") for text in (None, "12", "40kB", "2GB", "1.5 MB")] == [None, 12, 40_000, 2 * 10**9, 1_500_000]
     with pytest.raises(UsageError):
         capacity("0", "--shard-size")
+
+
+def test_python_hears_the_same_warnings(photos, tmp_path):
+    (photos / "cat" / "again.png").write_bytes((photos / "cat" / "1.png").read_bytes())
+    heard = []
+
+    class Ears(Listener):
+        def say(self, sentence):
+            heard.append(sentence)
+
+    api.prepare(photos, tmp_path / "p.h5", max_bad=0.1, listener=Ears())
+    assert [sentence.endswith("[DUPLICATE]") for sentence in heard] == [True]

@@ -20,7 +20,7 @@ from gansaku.data.page import write_page
 from gansaku.data.policy import Size, policy
 from gansaku.data.sources import open_data
 from gansaku.data.store import Dataset, Facts
-from gansaku.data.summary import described_data
+from gansaku.data.summary import described_data, warnings_of
 from gansaku.errors import UsageError, nearest
 from gansaku.evaluation.samples import Stored
 from gansaku.listener import Listener, duration
@@ -265,6 +265,6 @@ def prepare(
     chosen = policy(size, max_bad, **choices)
     progress = (listener or Listener()).preparing
     made = sources.prepare(str(source), Path(destination), chosen, progress, shard=shard_size, form=form)
-    for sentence in remarks(made, Path(destination)):
+    for sentence in (*warnings_of(made.report), *remarks(made, Path(destination))):
         (listener or Listener()).say(sentence)
     return made

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -114,7 +113,7 @@ def prepare(
     from gansaku.data import sources
     from gansaku.data.exports import remarks
     from gansaku.data.policy import policy
-    from gansaku.data.summary import described_data
+    from gansaku.data.summary import described_data, warnings_of
 
     chosen = policy(
         size(size_),
@@ -169,13 +168,6 @@ def prepare(
         draw_finds(source, made, chosen, Path(faces_sheet))
     found = described_data(made, written=Path(destination))
     print_json(found) if as_json else print(dataset_text(found))
-
-
-def warnings_of(report: Mapping[str, Any]) -> Iterator[str]:
-    """The first warning of each kind, and how many more there are."""
-    for code, count in report["warned"].items():
-        first = next((warning for warning in report["warnings"] if warning.endswith(f"[{code}]")), code)
-        yield first + (f" and {count - 1:,} more" if count > 1 else "")
 
 
 def pair(text: str, flag: str) -> tuple[float, float]:

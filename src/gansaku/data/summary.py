@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -46,6 +46,13 @@ def described_data(dataset: Dataset, overview: Overview | None = None, written: 
             "complete": overview.near.complete,
         }
     return {**found, "advice": advice(found, balance, overview)}
+
+
+def warnings_of(report: Mapping[str, Any]) -> Iterator[str]:
+    """The first warning of each kind, and how many more there are."""
+    for code, count in report["warned"].items():
+        first = next((warning for warning in report["warnings"] if warning.endswith(f"[{code}]")), code)
+        yield first + (f" and {count - 1:,} more" if count > 1 else "")
 
 
 def size_of(written: Path) -> int:
