@@ -15,6 +15,7 @@ from gansaku.data.bundled import avatars_file
 from gansaku.data.store import open_store
 from gansaku.errors import UsageError
 from gansaku.listener import Listener
+from gansaku.runs.live import Scoring
 
 
 @pytest.fixture
@@ -137,3 +138,13 @@ def test_python_hears_the_same_warnings(photos, tmp_path):
 
     api.prepare(photos, tmp_path / "p.h5", max_bad=0.1, listener=Ears())
     assert [sentence.endswith("[DUPLICATE]") for sentence in heard] == [True]
+
+
+def test_a_run_on_prepared_data_goes_on_with_that_file_and_not_with_what_it_was_made_of(photos, tmp_path):
+    api.prepare(photos, tmp_path / "p.h5", 16, max_bad=0.1, fit="stretch")
+    run = tmp_path / "run"
+    for length in (8, 12):
+        api.train("dcgan", None if run.exists() else str(tmp_path / "p.h5"), run, {"batch": 4, "length": length},
+                  scoring=Scoring(share=0.0))  # fmt: skip
+    assert json.loads((run / "run.json").read_text())["data"]["source"] == str(tmp_path / "p.h5")
+    assert api.load(run).state().seen == 12
