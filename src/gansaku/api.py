@@ -15,6 +15,7 @@ from gansaku.cache import cache_folder
 from gansaku.data import sources
 from gansaku.data.batches import Batches
 from gansaku.data.exports import remarks
+from gansaku.data.finds import draw_finds
 from gansaku.data.overview import overview
 from gansaku.data.page import write_page
 from gansaku.data.policy import Size, policy
@@ -254,17 +255,23 @@ def prepare(
     *,
     shard_size: int | None = None,
     form: str | None = None,
+    faces_sheet: str | Path | None = None,
     listener: Listener | None = None,
     **choices: Any,
 ) -> Dataset:
     """Turn pictures or voxels into one `.h5` file, whole or not at all; or into another form by the destination's suffix.
 
     `max_bad` is the share of the files that may be skipped. `choices` are the fields of `gansaku.data.policy.Policy`, the
-    flags of the command: boxes="annotations", held_out=0.1. `shard_size` is in bytes of samples. Returns the dataset.
+    flags of the command: boxes="annotations", held_out=0.1. `shard_size` is in bytes of samples. With
+    `faces`, `faces_sheet` is where a picture of what was found and missed is written. Returns the dataset.
     """
     chosen = policy(size, max_bad, **choices)
+    if faces_sheet is not None and chosen.faces is None:
+        raise UsageError("faces_sheet", "shows what faces found; give a cascade", "FACES")
     progress = (listener or Listener()).preparing
     made = sources.prepare(str(source), Path(destination), chosen, progress, shard=shard_size, form=form)
     for sentence in (*warnings_of(made.report), *remarks(made, Path(destination))):
         (listener or Listener()).say(sentence)
+    if faces_sheet is not None:
+        draw_finds(str(source), made, chosen, Path(faces_sheet))
     return made

@@ -187,3 +187,13 @@ def test_a_folder_that_a_living_process_prepares_in_is_never_swept(tmp_path):
     os.utime(folder, (1, 1))
     sources.sweep_old(tmp_path)
     assert not folder.exists()
+
+
+def test_a_store_that_is_passed_on_tells_no_folder_of_its_maker(tmp_path):
+    box = "<xmin>1</xmin><ymin>1</ymin><xmax>9</xmax><ymax>9</ymax>"
+    xml = f"<annotation><object><name>dog</name><bndbox>{box}</bndbox></object></annotation>".encode()
+    root = folder_of(tmp_path / "d", {"a.png": picture(RED, 12, 12)})
+    beside = folder_of(tmp_path / "secret" / "xml", {"a.xml": xml})
+    dataset = prepare(str(root), tmp_path / "d.h5", policy(8, boxes=str(beside)))
+    assert dataset.policy == {"size": 8, "boxes": "xml"}
+    assert b"secret" not in dataset.path.read_bytes()

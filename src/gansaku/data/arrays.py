@@ -27,6 +27,7 @@ from numpy.typing import NDArray
 
 from gansaku.data import grids
 from gansaku.data.content import SPLITS, Block, Bytes, Columns, Content, at_once
+from gansaku.data.grids import quarters
 from gansaku.data.npy import Array, arrays_in
 from gansaku.data.pictures import with_channels
 from gansaku.data.policy import Policy
@@ -118,13 +119,8 @@ def block(plan: Making, raw: NDArray[Any], rows: NDArray[np.int64], split: str) 
     if turns > 1:
         samples = np.stack([grids.turned(grid, quarter)[..., None] for grid in samples[..., 0] for quarter in quarters(turns)])
         columns["turn"] = np.tile(np.array([90 * quarter for quarter in quarters(turns)], np.float32), len(taken))
-        names = [f"{name}_r{90 * quarter}" for name in names for quarter in quarters(turns)]
+        names = [grids.turned_name(name, quarter) for name in names for quarter in quarters(turns)]
     return Block(samples, np.repeat(plan.labels[taken], turns), split, columns, names, account, len(rows))
-
-
-def quarters(turns: int) -> range:
-    """The quarter turns of 1, 2 or 4 equal turns."""
-    return range(0, 4, 4 // turns)
 
 
 def sample_arrays(source: str, arrays: Arrays) -> list[Array]:

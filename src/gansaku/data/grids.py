@@ -50,6 +50,16 @@ def standing(grid: Bytes, up: str) -> Bytes:
     return grid[::-1].transpose(0, 2, 1) if up == "y" else grid
 
 
+def quarters(turns: int) -> range:
+    """The quarter turns of 1, 2 or 4 equal turns."""
+    return range(0, 4, 4 // turns)
+
+
+def turned_name(name: str, quarter: int) -> str:
+    """What a sample is called when turned by so many quarters."""
+    return f"{name}_r{90 * quarter}" if quarter else name
+
+
 def turned(grid: Bytes, quarter_turns: int) -> Bytes:
     """Turned about the vertical axis, counterclockwise as seen from above: one quarter brings the front to the right.
 

@@ -344,7 +344,7 @@ def carried_out(plan: Plan, destination: Path, chosen: Policy, progress: Progres
             shape=content.shape,
             classes=content.classes,
             source=plan.origin,
-            policy=chosen.identity,
+            policy=told(chosen),
             tally=plan.tally,
             dedupe=chosen.dedupe,
             shard=shard,
@@ -353,6 +353,11 @@ def carried_out(plan: Plan, destination: Path, chosen: Policy, progress: Progres
             total=content.total,
         )
     return open_store(destination)
+
+
+def told(chosen: Policy) -> dict[str, Any]:
+    """The choices that the store tells: of a path beside the source the last name alone, as of the source."""
+    return {name: Path(value).name if name in ("boxes", "faces") else value for name, value in chosen.identity.items()}
 
 
 @contextmanager

@@ -24,7 +24,7 @@ import numpy as np
 
 from gansaku.data import binvox, hdf5, matlab, meshes
 from gansaku.data.content import SPLITS, WORKERS, Block, Bytes, Columns, Content, at_once, block_of, in_parallel
-from gansaku.data.grids import Space, binary, fitted, fitted_space, one_grid, standing, turned
+from gansaku.data.grids import Space, binary, fitted, fitted_space, one_grid, quarters, standing, turned, turned_name
 from gansaku.data.layouts import places
 from gansaku.data.npy import read_head
 from gansaku.data.picture_sets import SUFFIXES as PICTURES
@@ -233,8 +233,7 @@ def common_space(source: str, spaces: Sequence[Space]) -> Space:
 
 def block(policy: Policy, shape: tuple[int, ...], items: Sequence[Item], split: str) -> Block:
     """The samples of these files; what cannot be used is in the account."""
-    account = Account()
-    quarters = range(0, 4, 4 // policy.rotations)
+    account, every = Account(), quarters(policy.rotations)
     grids: list[Bytes] = []
     names: list[str] = []
     labels: list[int] = []
@@ -242,13 +241,13 @@ def block(policy: Policy, shape: tuple[int, ...], items: Sequence[Item], split: 
         grid = sample_of(policy, item.entry, account)
         if grid is None:
             continue
-        for quarter in quarters:
+        for quarter in every:
             grids.append(turned(grid, quarter))
-            names.append(f"{item.entry.name}_r{90 * quarter}" if quarter else item.entry.name)
+            names.append(turned_name(item.entry.name, quarter))
             labels.append(item.label)
     stacked = np.stack(grids)[..., None] if grids else np.empty((0, *shape[1:], 1), np.uint8)
-    turns = np.tile(np.array([90 * quarter for quarter in quarters], np.float32), len(grids) // len(quarters))
-    columns: Columns = {"turn": turns} if len(quarters) > 1 else {}
+    turns = np.tile(np.array([90 * quarter for quarter in every], np.float32), len(grids) // len(every))
+    columns: Columns = {"turn": turns} if len(every) > 1 else {}
     return Block(stacked, np.array(labels, np.int64), split, columns, names, account, len(items))
 
 
