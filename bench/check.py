@@ -7,7 +7,8 @@ import itertools
 import torch
 from torch import Tensor, nn
 
-from gansaku.contract import Draw, Phase, Piece, Rows
+from gansaku.contract import Phase, Piece
+from gansaku.draws import Draw, Rows
 from gansaku.recipe import Recipe
 from gansaku.training.state import begin
 from gansaku.training.step import cycle

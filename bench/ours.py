@@ -7,8 +7,9 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from gansaku.contract import Phase, Piece, Player, Rows, Weighted
+from gansaku.contract import Phase, Piece, Player, Weighted
 from gansaku.data.store import Facts
+from gansaku.draws import Rows
 from gansaku.losses import Wasserstein
 from gansaku.methods.adversarial import FRESH, SHARED, Adversarial
 from gansaku.networks.blocks import CHANNELS_LAST

@@ -3,7 +3,8 @@
 import pytest
 import torch
 
-from gansaku.contract import Draw, Prior, Rows
+from gansaku.contract import Prior
+from gansaku.draws import Draw, Rows
 from gansaku.errors import RecipeError
 from gansaku.latents import Gaussian, Sphere, Uniform
 from gansaku.parts import parts

@@ -15,7 +15,7 @@ SOURCES = ROOT / "src" / "gansaku"
 LAYERS = [
     ["errors", "faults"],
     ["files", "parts", "keys", "listener", "cache"],
-    ["contract", "ranks"],
+    ["contract", "draws", "ranks"],
     ["losses", "terms", "methods", "latents", "schedules", "targets", "optimizers", "augment", "render", "metrics"],
     ["networks", "data", "hardware", "extractors"],
     ["recipe"],
@@ -31,8 +31,8 @@ LAYERS = [
     ["cli"],
     ["__main__"],
 ]
-PURE = ["parts", "keys", "contract", "ranks", "losses", "terms", "methods", "latents", "schedules", "targets", "optimizers",
-        "augment", "metrics", "networks", "recipe", "sampling", "training", "render"]  # fmt: skip
+PURE = ["parts", "keys", "contract", "draws", "ranks", "losses", "terms", "methods", "latents", "schedules", "targets",
+        "optimizers", "augment", "metrics", "networks", "recipe", "sampling", "training", "render"]  # fmt: skip
 WITHOUT_TORCH = ["errors", "faults", "files", "parts", "listener", "cache", "data.store", "data.sources", "data.pictures",
                  "data.overview", "data.page", "render.sheet", "render.voxels", "render.curves", "runs.folder", "runs.log",
                  "runs.manifest", "runs.lock", "runs.interrupts", "metrics.passport", "runs.report", "runs.summary", "terminal",

@@ -44,9 +44,11 @@ from gansaku.training.state import State, begin, full_size
 from gansaku.training.step import Data
 
 
-def get_recipe(name: str = "auto", shape: tuple[int, ...] = (3, 64, 64), count: int = 10_000, **settings: Any) -> Recipe:
-    """The recipe of a name for samples of a shape; `settings` as `Recipe.but` takes them."""
-    return registry.find(name, Facts("data", shape, count, ())).but(settings)
+def get_recipe(
+    name: str = "auto", shape: tuple[int, ...] = (3, 64, 64), count: int = 10_000, classes: int = 0, **settings: Any
+) -> Recipe:
+    """The recipe of a name for samples of a shape and of so many classes; `settings` as `Recipe.but` takes them."""
+    return registry.find(name, Facts("data", shape, count, tuple(map(str, range(classes))))).but(settings)
 
 
 def train(
@@ -193,7 +195,7 @@ def recipes(use: Iterable[str | Path] = ()) -> list[dict[str, Any]]:
 
 
 def described(name: str, entry: registry.Entry) -> dict[str, Any]:
-    made = entry.make(Facts("example", entry.shape, 10_000, ()))
+    made = entry.make(entry.facts)
     return {
         "name": name,
         "summary": entry.text.splitlines()[0] if entry.text else "",
@@ -215,7 +217,7 @@ def show_recipe(name: str, use: Iterable[str | Path] = (), data: str | None = No
     if name not in known:
         raise UsageError(name, f"is no recipe{nearest(name, list(known))}", "RECIPE")
     entry = known[name]
-    facts = Facts("example", entry.shape, 10_000, ()) if data is None else open_data(data, size).facts
+    facts = entry.facts if data is None else open_data(data, size).facts
     made = registry.find(name, facts)
     return {**described(name, entry), "text": entry.text, "toml": to_toml(made)}
 

@@ -10,13 +10,13 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, ClassVar, Literal, NamedTuple
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, NamedTuple
 
 import torch
 from torch import Tensor, nn
 
+from gansaku.draws import Draw, Rows
 from gansaku.errors import RecipeError
-from gansaku.keys import generator
 from gansaku.parts import part, require
 
 if TYPE_CHECKING:  # a recipe holds parts, and parts read the recipe: this one name points up, for the types alone
@@ -62,6 +62,11 @@ class Network(ABC):
         """Whether one sample's output depends on the others in the batch, as with batch normalization."""
         return False
 
+    @property
+    def piecewise_linear(self) -> bool:
+        """Whether the module has `slope(x, labels, phase)`, its logits' gradient without double backward."""
+        return False
+
 
 class Optimizer(ABC):
     """A part that builds a torch optimizer. `fused` asks for the fused kernel where there is one."""
@@ -95,51 +100,7 @@ class Growth(ABC):
         """Raises RecipeError when these samples cannot be reached."""
 
 
-# The rows of a batch, and randomness
-
-
-class Rows(NamedTuple):
-    """My part of the global batch: a rank's and a micro-batch's part are the same thing."""
-
-    start: int
-    stop: int
-    total: int
-
-
-class Draw(NamedTuple):
-    """Random numbers of one turn, keyed by (seed, turn, purpose): no draw moves another.
-
-    The whole batch is drawn and my rows are returned, so ranks and micro-batches see the numbers of one big batch.
-    Drawn on the CPU in float32 and then moved, so that they are the same beside every device and dtype.
-    """
-
-    seed: int
-    turn: int
-    rows: Rows
-    like: Tensor  # where and in which dtype
-
-    def normal(self, purpose: str, *each: int) -> Tensor:
-        """(N, *each) from N(0, 1)."""
-        return self._mine(torch.randn(self.rows.total, *each, generator=self._generator(purpose)))
-
-    def uniform(self, purpose: str, *each: int) -> Tensor:
-        """(N, *each) from U[0, 1)."""
-        return self._mine(torch.rand(self.rows.total, *each, generator=self._generator(purpose)))
-
-    def scalar(self, purpose: str) -> Tensor:
-        """One number from U[0, 1) for the whole batch."""
-        return self._moved(torch.rand((), generator=self._generator(purpose)))
-
-    def _generator(self, purpose: str) -> torch.Generator:
-        return generator(self.seed, self.turn, purpose)
-
-    def _mine(self, x: Tensor) -> Tensor:
-        return self._moved(x[self.rows.start : self.rows.stop])
-
-    def _moved(self, x: Tensor) -> Tensor:
-        if self.like.device.type == "cuda":  # from pinned memory nobody waits
-            x = x.pin_memory()
-        return x.to(self.like.device, self.like.dtype, non_blocking=True)
+# The fakes of a batch, and the batch
 
 
 class Fakes:
@@ -241,6 +202,7 @@ class Term(Remembers, ABC):
     """A weighted extra part of one player's loss: (N,) per turn."""
 
     per_sample: ClassVar[bool] = False  # it means something only if D judges each sample by itself (no batch norm)
+    looks_across: ClassVar[bool] = False  # at the other samples of the batch, gathered over ranks: no micro-batches
     players: ClassVar[tuple[str, ...]] = ()  # whose loss it may be part of; empty: anybody's
 
     @abstractmethod
@@ -389,10 +351,16 @@ class Turn:
         """`verdict`, detached, as the last move on this batch saw it; None if none did."""
         return self.piece.earlier.get((which, i))
 
-    def slope(self, x: Tensor, labels: Tensor | None = None) -> tuple[Tensor, Tensor]:
-        """The method's logit (N,) and its gradient by x (N, C, *S), differentiable; labels as the real samples' if None."""
-        x = x.detach().requires_grad_()
+    def slope(self, x: Tensor, labels: Tensor | None = None) -> Tensor:
+        """(N, C, *S): the gradient of the method's logit by x, differentiable by the weights. Labels: real ones' if None."""
+        labels, x = self.labels if labels is None else labels, x.detach().requires_grad_()
+        method, network = self.recipe.method, self.recipe.discriminator.network
+        plain = self.recipe.augment is None and type(method).logit is Method.logit
         with torch.autocast(x.device.type, torch.bfloat16, enabled=self.recipe.precision == "bf16"):  # fp16 would underflow
-            logit = self.recipe.method.logit(self, x, self.labels if labels is None else labels)
+            if self.recipe.fast == "all" and plain and network.piecewise_linear:
+                module: Any = self.nets["discriminator"]
+                explicit: Tensor = module.slope(x, labels, self.phase)
+                return explicit.to(x.dtype)
+            logit = method.logit(self, x, labels)
         (gradient,) = torch.autograd.grad(logit.sum(), x, create_graph=True)
-        return logit, gradient
+        return gradient

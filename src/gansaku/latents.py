@@ -8,7 +8,8 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from gansaku.contract import Draw, Prior
+from gansaku.contract import Prior
+from gansaku.draws import Draw
 from gansaku.parts import part, require
 
 

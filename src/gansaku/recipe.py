@@ -132,6 +132,11 @@ def check_term(recipe: Recipe, player: str, where: str, term: Term) -> None:
         f"{name} looks at the slope for each sample, which batch norm in the discriminator ties to the others; "
         "set discriminator.network.norm=none or spectral",
     )
+    require(
+        not term.looks_across or recipe.micro is None or recipe.micro >= recipe.batch,
+        "micro",
+        f"{name} looks at the whole batch, which micro-batches do not see; set micro=none",
+    )
 
 
 def check_growth(recipe: Recipe) -> None:

@@ -7,7 +7,8 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor, nn
 
-from gansaku.contract import Draw, Phase, Rows
+from gansaku.contract import Phase
+from gansaku.draws import Draw, Rows
 from gansaku.recipe import Recipe
 
 BLOCK = 64  # samples are always made in full blocks of this many: another batch size would round differently

@@ -7,6 +7,7 @@ from typing import ClassVar, Literal
 import torch
 from torch import Tensor
 
+from gansaku import ranks
 from gansaku.contract import Term, Turn
 from gansaku.parts import part
 
@@ -34,8 +35,30 @@ class GradientPenalty(Term):
     def __call__(self, turn: Turn) -> Tensor:
         mix = turn.draw.uniform("between")
         between = torch.lerp(turn.fake(), turn.real, spread(mix, turn.real))
-        _, gradient = turn.slope(between)
+        gradient = turn.slope(between)
         norm: Tensor = torch.linalg.vector_norm(gradient.flatten(1), dim=1)
+        return (norm - self.target).square()
+
+
+@part
+class Dragan(Term):
+    """(|slope of D| - target)² at x + strength · u · s around each real sample x, u ~ U[0, 1) for each of its values.
+
+    s is the standard deviation of each value over the batch, as chainer-gan-lib takes it; Kodali et al. 2017
+    (arXiv:1705.07215, sec. 2.2) have normal noise, and their published code one deviation for all values.
+    """
+
+    strength: float = 0.5
+    target: float = 1.0
+
+    per_sample: ClassVar[bool] = True
+    looks_across: ClassVar[bool] = True
+    players: ClassVar[tuple[str, ...]] = DISCRIMINATOR
+
+    def __call__(self, turn: Turn) -> Tensor:
+        deviation = ranks.gather(turn.real).std(0, unbiased=False)
+        around = turn.real + self.strength * deviation * turn.draw.uniform("around", *turn.real.shape[1:])
+        norm: Tensor = torch.linalg.vector_norm(turn.slope(around).flatten(1), dim=1)
         return (norm - self.target).square()
 
 
@@ -47,7 +70,7 @@ class R1(Term):
     players: ClassVar[tuple[str, ...]] = DISCRIMINATOR
 
     def __call__(self, turn: Turn) -> Tensor:
-        _, gradient = turn.slope(turn.real)
+        gradient = turn.slope(turn.real)
         return 0.5 * gradient.flatten(1).square().sum(1)
 
 
@@ -59,7 +82,7 @@ class R2(Term):
     players: ClassVar[tuple[str, ...]] = DISCRIMINATOR
 
     def __call__(self, turn: Turn) -> Tensor:
-        _, gradient = turn.slope(turn.fake(), turn.piece.fake_labels)
+        gradient = turn.slope(turn.fake(), turn.piece.fake_labels)
         return 0.5 * gradient.flatten(1).square().sum(1)
 
 

@@ -5,8 +5,9 @@ import json
 import pytest
 import torch
 
-from gansaku.contract import Piece, Rows
+from gansaku.contract import Piece
 from gansaku.data.store import Facts
+from gansaku.draws import Rows
 from gansaku.errors import RunError
 from gansaku.recipes.registry import find
 from gansaku.runs import checkpoint, manifest

@@ -8,7 +8,8 @@ import torch
 
 from fixtures import methods
 from fixtures.tiny import PICTURES, VOXELS, Toys, copies, data
-from gansaku.contract import Draw, Gate, Memory, Move, Optimizer, Signals, Turn
+from gansaku.contract import Gate, Memory, Move, Optimizer, Signals, Turn
+from gansaku.draws import Draw
 from gansaku.errors import RecipeError
 from gansaku.latents import Gaussian
 from gansaku.losses import RelativisticAverage

@@ -4,8 +4,9 @@ import pytest
 import torch
 from torch import nn
 
-from gansaku.contract import Gate, Move, Piece, Rows, Term, Weighted
+from gansaku.contract import Gate, Move, Piece, Term, Weighted
 from gansaku.data.store import Facts
+from gansaku.draws import Rows
 from gansaku.errors import RecipeError, Stopped
 from gansaku.losses import Hinge
 from gansaku.methods.adversarial import Adversarial, critic

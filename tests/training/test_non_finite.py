@@ -5,8 +5,9 @@ import math
 import pytest
 import torch
 
-from gansaku.contract import Piece, Rows, Turn, Verdict
+from gansaku.contract import Piece, Turn, Verdict
 from gansaku.data.store import Facts
+from gansaku.draws import Rows
 from gansaku.errors import Stopped
 from gansaku.latents import Gaussian
 from gansaku.losses import Logistic

@@ -26,6 +26,11 @@ def critic(steps: int) -> tuple[Move, ...]:
     return (*[Move("discriminator")] * steps, Move("generator", real="same"))
 
 
+def generator_first(steps: int = 1) -> tuple[Move, ...]:
+    """chainer-gan-lib's order: `steps` D batches; G moves on the first, and D takes the fakes from before G's step there."""
+    return (Move("generator"), Move("discriminator", real="same", fake="same"), *[Move("discriminator")] * (steps - 1))
+
+
 @part
 class Adversarial(Method):
     """`order` is the cycle of moves; the losses are the recipe's."""

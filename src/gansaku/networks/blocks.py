@@ -59,8 +59,13 @@ class Stem(nn.Module):
 class BatchNorm(_BatchNorm):
     """Batch normalization for any number of dimensions, over the global batch when there are many ranks.
 
-    Ioffe & Szegedy 2015, arXiv:1502.03167. With micro-batches each is normalized by itself.
+    Ioffe & Szegedy 2015, arXiv:1502.03167. With micro-batches each is normalized by itself. `scale` off: no γ, only β.
     """
+
+    def __init__(self, channels: int, eps: float = 1e-5, scale: bool = True):
+        super().__init__(channels, eps)
+        if not scale:
+            self.register_parameter("weight", None)
 
     def _check_input_dim(self, input: Tensor) -> None:
         """Any (N, C, ...)."""
@@ -68,7 +73,7 @@ class BatchNorm(_BatchNorm):
     def forward(self, x: Tensor) -> Tensor:
         if ranks.count() == 1 or not self.training:
             return super().forward(x)
-        given, x = x.dtype, x.to(self.weight.dtype)
+        given, x = x.dtype, x.to(self.bias.dtype)
         axes = [0, *range(2, x.ndim)]
         values = x.numel() // x.shape[1] * ranks.count()
         shape = (1, -1, *[1] * (x.ndim - 2))
@@ -76,7 +81,9 @@ class BatchNorm(_BatchNorm):
         centred = x - mean.view(shape)
         variance = ranks.total(centred.square().sum(axes)) / values
         self._follow(mean.detach(), variance.detach() * values / max(1, values - 1))
-        scale = (variance + self.eps).rsqrt() * self.weight
+        scale = (variance + self.eps).rsqrt()
+        if self.weight is not None:
+            scale = scale * self.weight
         return (centred * scale.view(shape) + self.bias.view(shape)).to(given)
 
     @torch.no_grad()
@@ -104,17 +111,17 @@ def initialize(network: nn.Module, how: Init, slope: float = 0.0) -> None:
                 nn.init.normal_(module.weight, 0.0, math.sqrt(2 / (1 + slope**2) / fan_in(module)))
             if module.bias is not None:
                 nn.init.zeros_(module.bias)
-        elif isinstance(module, _BatchNorm) and how == "normal":
+        elif isinstance(module, _BatchNorm) and how == "normal" and module.weight is not None:
             nn.init.normal_(module.weight, 1.0, 0.02)
 
 
 def bound_spectra(network: nn.Module) -> None:
-    """Divide every convolution's weight by its largest singular value (Miyato et al. 2018, arXiv:1802.05957).
+    """Divide the weight of every convolution and linear layer by its largest singular value (Miyato et al. 2018, eq. 8).
 
     After the weights are set: the singular vectors that are followed start from them.
     """
     for module in list(network.modules()):
-        if isinstance(module, nn.Conv2d | nn.Conv3d | nn.ConvTranspose2d | nn.ConvTranspose3d):
+        if isinstance(module, nn.Linear | nn.Conv2d | nn.Conv3d | nn.ConvTranspose2d | nn.ConvTranspose3d):
             spectral_norm(module)
 
 

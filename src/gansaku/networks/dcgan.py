@@ -11,6 +11,7 @@ from torch import Tensor, nn
 
 from gansaku.contract import Network, Phase, Verdict
 from gansaku.networks.blocks import CONV, Grow, Init, Norm, Stem, bound_spectra, doublings, finish, grow, halve, initialize
+from gansaku.networks.piecewise import slope
 from gansaku.parts import part, require
 
 SLOPE = 0.2  # of the discriminator's leaky ReLU
@@ -70,6 +71,10 @@ class DCGANDiscriminator(Network):
     def ties_samples(self) -> bool:
         return self.norm == "batch"
 
+    @property
+    def piecewise_linear(self) -> bool:
+        return self.norm == "none"
+
     def build(self) -> nn.Module:
         return Discriminator(self)
 
@@ -125,3 +130,7 @@ class Discriminator(nn.Module):
     def forward(self, x: Tensor, labels: Tensor | None, phase: Phase | None) -> Verdict:
         features: Tensor = self.layers(x)
         return Verdict(logits=self.last(features).flatten(1), features=features.flatten(1))
+
+    def slope(self, x: Tensor, labels: Tensor | None, phase: Phase | None) -> Tensor:
+        """The gradient of the summed logits by x, for a network without norms."""
+        return slope(nn.Sequential(self.layers, self.last), x)

@@ -32,11 +32,17 @@ Status = Literal["measured", "trained briefly", "builds"]
 
 @dataclass(frozen=True)
 class Entry:
-    """A recipe function, what has been seen of it, and the sample shape that lists describe it with."""
+    """A recipe function, what has been seen of it, and the sample shape and classes that lists describe it with."""
 
     make: RecipeFunction
     status: Status
     shape: tuple[int, ...]
+    classes: int = 0
+
+    @property
+    def facts(self) -> Facts:
+        """The data that lists describe it for."""
+        return Facts("example", self.shape, 10_000, tuple(map(str, range(self.classes))))
 
     @property
     def text(self) -> str:
@@ -53,7 +59,7 @@ _recipes: dict[str, Entry] = {}
 
 
 def recipe_function(
-    status: Status = "builds", shape: tuple[int, ...] = (3, 64, 64)
+    status: Status = "builds", shape: tuple[int, ...] = (3, 64, 64), classes: int = 0
 ) -> Callable[[RecipeFunction], RecipeFunction]:
     """Register a function of the data's facts that returns a complete recipe; `gan3d_article` is called gan3d-article.
 
@@ -65,7 +71,7 @@ def recipe_function(
         other = _recipes.get(name)
         if other is not None and other.make.__module__ != function.__module__:
             raise RecipeError(name, f"there is a recipe of this name in {other.make.__module__}; choose another", "RECIPE")
-        _recipes[name] = Entry(function, status, shape)
+        _recipes[name] = Entry(function, status, shape, classes)
         return function
 
     return register

@@ -7,8 +7,9 @@ from collections.abc import Mapping
 import torch
 from torch import Tensor
 
-from gansaku.contract import Piece, Rows
+from gansaku.contract import Piece
 from gansaku.data.batches import shrink
+from gansaku.draws import Rows
 from gansaku.errors import RecipeError, Stopped
 from gansaku.recipe import Recipe
 from gansaku.sampling import sample

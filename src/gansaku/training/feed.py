@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from gansaku import ranks
-from gansaku.contract import Phase, Piece, Rows
+from gansaku.contract import Phase, Piece
 from gansaku.data.batches import Batches, shrink
+from gansaku.draws import Rows
 from gansaku.errors import RecipeError
 from gansaku.recipe import Recipe
 from gansaku.training.step import Data

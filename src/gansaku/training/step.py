@@ -8,7 +8,8 @@ import torch
 from torch import Tensor
 
 from gansaku import ranks
-from gansaku.contract import Draw, Fakes, Move, Phase, Piece, Player, Signals, Turn, Verdict
+from gansaku.contract import Fakes, Move, Phase, Piece, Player, Signals, Turn, Verdict
+from gansaku.draws import Draw
 from gansaku.errors import RecipeError, nearest
 from gansaku.keys import key
 from gansaku.parts import part_name
