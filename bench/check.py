@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import itertools
+from collections.abc import Callable, Iterator
 
 import torch
 from torch import Tensor, nn
 
-from gansaku.contract import Phase, Piece
+from gansaku.contract import Move, Phase, Piece
 from gansaku.draws import Draw, Rows
 from gansaku.recipe import Recipe
 from gansaku.training.state import begin
@@ -27,29 +28,42 @@ def main() -> None:
     both("3D-GAN, new fakes", ours.gan3d(16, 4, fresh=True), plain.gan3d)
     recipe = ours.wgan_gp(16, 8)
     both("WGAN-GP", recipe, lambda pair: plain.wgan_gp(pair, mix=mixes(recipe)))
+    both("chainer-gan-lib's DCGAN", ours.chainer("dcgan-chainer", 4, 8), plain.chainer_dcgan)
+    five = ours.chainer("wgan-gp", 8, 8)
+    both("chainer-gan-lib's WGAN-GP", five, lambda pair: plain.chainer_wgan_gp(pair, mix=mixes(five)))
+
+
+def turns(recipe: Recipe, wanted: Callable[[Move], bool]) -> Iterator[int]:
+    """The numbers of the turns whose move is wanted."""
+    return (n for n in itertools.count() if wanted(recipe.cycle[n % len(recipe.cycle)]))
 
 
 def latents(recipe: Recipe) -> plain.Noise:
-    """The latents that the step draws: at every turn, or where the players share the fakes at every second."""
-    turns = itertools.count(0, 1 if recipe.cycle[1].fake == "new" else 2)
-    return lambda: recipe.latent.sample(draw(recipe, next(turns)), "latent0")
+    """The latents that the step draws, at every move with new fakes."""
+    numbers = turns(recipe, lambda move: move.fake == "new")
+    return lambda: recipe.latent.sample(draw(recipe, next(numbers)), "latent0")
 
 
 def mixes(recipe: Recipe) -> plain.Noise:
-    """The penalty's mixing weights, drawn in the discriminator's turns: the even ones."""
-    turns = itertools.count(0, 2)
-    return lambda: draw(recipe, next(turns)).uniform("between")
+    """The penalty's mixing weights, drawn in the discriminator's turns."""
+    numbers = turns(recipe, lambda move: move.player == "discriminator")
+    return lambda: draw(recipe, next(numbers)).uniform("between")
 
 
 def draw(recipe: Recipe, turn: int) -> Draw:
-    return Draw(recipe.seed, turn, Rows(0, recipe.batch, recipe.batch), torch.empty(0))
+    return Draw(recipe.seed, turn, Rows(0, recipe.batch, recipe.batch), torch.empty(0, dtype=torch.float64))
 
 
 def both(name: str, recipe: Recipe, loop: Loop) -> None:
-    """Train the exact path and the loop, and print how far their weights are apart, as a share of the way gone."""
+    """Train the exact path and the loop in double precision, and print how far their weights are apart, as a share of the way.
+
+    In fp32 Adam makes whole steps of the rounding of gradients that are zero, as those of biases before batch norm.
+    """
     recipe = recipe.but(ours.EXACT)
     pair = plain.Pair(recipe, latents(recipe))
-    step, state, real = loop(pair), begin(recipe), ours.real_batch(recipe)
+    for net in (pair.generator, pair.discriminator):
+        net.double()
+    step, state, real = loop(pair), begin(recipe, dtype=torch.float64), ours.real_batch(recipe).double()
     first = {player: weights(net) for player, net in state.nets.items()}
 
     def data(seen: int, phase: Phase) -> list[Piece]:

@@ -56,6 +56,13 @@ def wgan_gp(size: int = 32, batch: int = 64) -> Recipe:
     )
 
 
+def chainer(name: str, batch: int = 64, width: int | None = None) -> Recipe:
+    """A recipe of chainer-gan-lib, whole, on CIFAR-10's shape."""
+    recipe = find(name, facts((3, 32, 32))).but(batch=batch)
+    widths = {f"{player}.network.width": width for player in recipe.players}
+    return recipe if width is None else recipe.but(widths)
+
+
 def auto(size: int = 32) -> Recipe:
     """What trains when nobody names a recipe, all of it: weight average, R1 and R2 at every fourth step."""
     return find("auto", facts((3, size, size)))

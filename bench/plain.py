@@ -18,6 +18,7 @@ import numpy as np
 import torch
 from PIL import Image
 from torch import Tensor, nn
+from torch.nn.functional import softplus
 from torch.utils.data import DataLoader, Dataset
 
 from gansaku.keys import key
@@ -82,27 +83,29 @@ def dcgan(pair: Pair) -> Step:
     return step
 
 
+def slope_penalty(pair: Pair, real: Tensor, fake: Tensor, mix: Noise | None = None) -> Tensor:
+    """WGAN-GP's, by double backward."""
+    alpha = (torch.rand(len(real)) if mix is None else mix()).view(-1, 1, 1, 1)
+    between = (alpha * real + (1 - alpha) * fake).requires_grad_(True)
+    logits = pair.judge(between)
+    gradient = torch.autograd.grad(
+        outputs=logits,
+        inputs=between,
+        grad_outputs=torch.ones_like(logits),
+        create_graph=True,
+        retain_graph=True,
+        only_inputs=True,
+    )[0]
+    return ((gradient.view(len(real), -1).norm(2, dim=1) - 1) ** 2).mean()
+
+
 def wgan_gp(pair: Pair, weight: float = 10.0, mix: Noise | None = None) -> Step:
     """The usual WGAN-GP loop, one critic step to one of the generator."""
-
-    def penalty(real: Tensor, fake: Tensor) -> Tensor:
-        alpha = (torch.rand(len(real)) if mix is None else mix()).view(-1, 1, 1, 1)
-        between = (alpha * real + (1 - alpha) * fake).requires_grad_(True)
-        logits = pair.judge(between)
-        gradient = torch.autograd.grad(
-            outputs=logits,
-            inputs=between,
-            grad_outputs=torch.ones_like(logits),
-            create_graph=True,
-            retain_graph=True,
-            only_inputs=True,
-        )[0]
-        return ((gradient.view(len(real), -1).norm(2, dim=1) - 1) ** 2).mean()
 
     def step(real: Tensor) -> dict[str, float]:
         pair.of_discriminator.zero_grad()
         fake = pair.fake().detach()
-        loss_d = -pair.judge(real).mean() + pair.judge(fake).mean() + weight * penalty(real, fake)
+        loss_d = -pair.judge(real).mean() + pair.judge(fake).mean() + weight * slope_penalty(pair, real, fake, mix)
         loss_d.backward()
         pair.of_discriminator.step()
 
@@ -110,6 +113,46 @@ def wgan_gp(pair: Pair, weight: float = 10.0, mix: Noise | None = None) -> Step:
         loss_g = -pair.judge(pair.fake()).mean()
         loss_g.backward()
         pair.of_generator.step()
+        return {"d": loss_d.item(), "g": loss_g.item()}
+
+    return step
+
+
+def chainer_dcgan(pair: Pair) -> Step:
+    """chainer-gan-lib's order: G first, then D on the same fakes, softplus losses."""
+
+    def step(real: Tensor) -> dict[str, float]:
+        fake = pair.fake()
+        pair.of_generator.zero_grad()
+        loss_g = softplus(-pair.judge(fake)).mean()
+        loss_g.backward()
+        pair.of_generator.step()
+
+        pair.of_discriminator.zero_grad()
+        loss_d = softplus(-pair.judge(real)).mean() + softplus(pair.judge(fake.detach())).mean()
+        loss_d.backward()
+        pair.of_discriminator.step()
+        return {"d": loss_d.item(), "g": loss_g.item()}
+
+    return step
+
+
+def chainer_wgan_gp(pair: Pair, steps: int = 5, weight: float = 10.0, mix: Noise | None = None) -> Step:
+    """chainer-gan-lib's order: five D steps, G on the first of them with the same fakes."""
+
+    def step(real: Tensor) -> dict[str, float]:
+        for i in range(steps):
+            fake = pair.fake()
+            if i == 0:
+                pair.of_generator.zero_grad()
+                loss_g = -pair.judge(fake).mean()
+                loss_g.backward()
+                pair.of_generator.step()
+            fake = fake.detach()
+            pair.of_discriminator.zero_grad()
+            loss_d = pair.judge(fake).mean() - pair.judge(real).mean() + weight * slope_penalty(pair, real, fake, mix)
+            loss_d.backward()
+            pair.of_discriminator.step()
         return {"d": loss_d.item(), "g": loss_g.item()}
 
     return step

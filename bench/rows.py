@@ -27,9 +27,9 @@ class Plan:
 
 def all_rows(plan: Plan, only: str = "") -> Iterator[Row]:
     """Every row whose group's name contains `only`, as it is measured."""
-    groups = {"dcgan": dcgan, "wgan-gp": wgan_gp, "3d-gan": gan3d, "auto": auto, "sentinel": sentinel, "feeding": feed,
-              "pictures": resizing, "voxel files": voxels_in_files, "inception": inception, "frechet": frechet,
-              "mifid": mifid}  # fmt: skip
+    groups = {"dcgan": dcgan, "wgan-gp": wgan_gp, "chainer-gan-lib": chainer, "3d-gan": gan3d, "auto": auto,
+              "sentinel": sentinel, "feeding": feed, "pictures": resizing, "voxel files": voxels_in_files,
+              "inception": inception, "frechet": frechet, "mifid": mifid}  # fmt: skip
     for name, group in groups.items():
         if only in name:
             yield from group(plan)
@@ -47,6 +47,34 @@ def wgan_gp(plan: Plan) -> Iterator[Row]:
     recipe, against = ours.wgan_gp(), "the usual WGAN-GP loop, fakes detached in D's step; 1 D + 1 G step"
     yield step_row(plan, "WGAN-GP 32 px, batch 64, bf16", recipe.but(ours.FAST), plain.wgan_gp, against, 1.9)
     yield step_row(plan, "WGAN-GP 32 px, batch 64, fp32", recipe.but(ours.FAST_FP32), plain.wgan_gp, against)
+
+
+def chainer(plan: Plan) -> Iterator[Row]:
+    """At their full size: 9.7 million parameters. One D batch is counted as 64 images."""
+    against = "its networks, losses and update order in plain eager fp32"
+    dcgan, wgan = ours.chainer("dcgan-chainer"), ours.chainer("wgan-gp")
+    loops: tuple[tuple[str, Recipe, Loop, float], ...] = (
+        ("chainer-gan-lib's DCGAN", dcgan, plain.chainer_dcgan, 2.0),
+        ("chainer-gan-lib's WGAN-GP, 5 D + 1 G", wgan, plain.chainer_wgan_gp, 1.8),
+    )
+    for name, recipe, loop, target in loops:
+        yield step_row(plan, f"{name}, bf16", recipe.but(ours.FAST), loop, against, target)
+        yield step_row(plan, f"{name}, fp32", recipe.but(ours.FAST_FP32), loop, against)
+    yield slopes(plan, wgan)
+
+
+def slopes(plan: Plan, recipe: Recipe) -> Row:
+    """Both sides are ours: the same cycle in fp32, with the penalty's slope by double backward and written out."""
+    sides = [Side(ours.cycles(recipe.but(how)), plan.steps) for how in (ours.EXACT, ours.FAST_FP32)]
+    against = "our own fast=none, fp32"
+    return compare(
+        "the same, our paths, fp32", "img/s", batches(recipe) * recipe.batch, *sides, against, plan.rounds, plan.clock
+    )
+
+
+def batches(recipe: Recipe) -> int:
+    """Real batches in a cycle."""
+    return sum(move.real == "new" for move in recipe.cycle)
 
 
 def gan3d(plan: Plan) -> Iterator[Row]:
@@ -144,4 +172,4 @@ def step_row(plan: Plan, name: str, recipe: Recipe, loop: Loop, against: str, ta
     real = ours.real_batch(recipe)
     step = loop(plain.Pair(recipe))
     sides = Side(lambda: step(real), plan.steps), Side(ours.cycles(recipe), 2 * plan.steps)
-    return compare(name, "img/s", recipe.batch, *sides, against, plan.rounds, plan.clock, target)
+    return compare(name, "img/s", batches(recipe) * recipe.batch, *sides, against, plan.rounds, plan.clock, target)
