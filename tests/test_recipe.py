@@ -1,5 +1,7 @@
 """A recipe is a value: variants differ by what was changed, and what does not go together is refused with the reason."""
 
+from dataclasses import replace
+
 import pytest
 
 from gansaku.contract import Gate, Move, Player, Weighted
@@ -106,7 +108,8 @@ class TestEveryRecipe:
     """A new recipe is picked up here by being registered."""
 
     def facts(self, name):
-        return VOXELS if len(recipes()[name].shape) == 4 else PICTURES
+        entry = recipes()[name]
+        return replace(VOXELS if len(entry.shape) == 4 else PICTURES, classes=entry.facts.classes)
 
     def test_survives_its_own_file(self, name):
         made = find(name, self.facts(name))
@@ -120,8 +123,18 @@ class TestEveryRecipe:
         assert "Expect:" in entry.text
 
     def test_adapts_its_batch_to_few_samples(self, name):
-        facts = self.facts(name)
-        assert find(name, Facts("few", facts.shape, 10, ())).batch <= 10
+        assert find(name, replace(self.facts(name), count=10)).batch <= 10
+
+    def test_makes_voxels_too(self, name):
+        facts = replace(VOXELS, classes=self.facts(name).classes)
+        assert find(name, facts).shape == VOXELS.shape
+
+    def test_needs_classes_exactly_if_it_is_listed_with_some(self, name):
+        if not recipes()[name].classes:
+            assert find(name, self.facts(name)).classes == 0
+            return
+        with pytest.raises(RecipeError, match="needs classes; class folders make some"):
+            find(name, replace(self.facts(name), classes=()))
 
 
 @pytest.mark.parametrize("name", ["auto", "dcgan"])

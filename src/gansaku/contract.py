@@ -275,6 +275,9 @@ class Method(Remembers, ABC):
         """By name. A method with more players has them as its own fields."""
         return {"generator": recipe.generator, "discriminator": recipe.discriminator}
 
+    def check(self, recipe: Recipe) -> None:
+        """Raises RecipeError for settings that do not go with this method."""
+
     @abstractmethod
     def cycle(self, recipe: Recipe) -> tuple[Move, ...]: ...
 
@@ -286,11 +289,20 @@ class Method(Remembers, ABC):
         """Numbers worth recording, (N,) each, detached."""
         return {}
 
+    def derived(self, turns: list[Turn], means: Signals) -> Signals:
+        """Numbers worth recording, one value each, made of the turn's means over the global batch and of what is remembered."""
+        return {}
+
     def logit(self, turn: Turn, x: Tensor, labels: Tensor) -> Tensor:
         """(N,): the number whose slope by x penalties look at; the sum of a sample's logits."""
         logits = turn.judge(x, labels, "logit").logits
         assert logits is not None
         return logits.sum(1)
+
+    @property
+    def plain_logit(self) -> bool:
+        """Whether in D's turn `logit` is that sum, so that the network's own slope may be taken for its gradient."""
+        return type(self).logit is Method.logit
 
 
 # All that losses and terms see
@@ -310,6 +322,7 @@ class Turn:
     memory: Memory
     draw: Draw
     verdicts: dict[tuple[str, int], Verdict] = field(default_factory=dict)
+    notes: Signals = field(default_factory=dict)  # numbers that a method's losses leave for its signals, (N,) each
 
     @property
     def real(self) -> Tensor:
@@ -355,7 +368,7 @@ class Turn:
         """(N, C, *S): the gradient of the method's logit by x, differentiable by the weights. Labels: real ones' if None."""
         labels, x = self.labels if labels is None else labels, x.detach().requires_grad_()
         method, network = self.recipe.method, self.recipe.discriminator.network
-        plain = self.recipe.augment is None and type(method).logit is Method.logit
+        plain = self.recipe.augment is None and self.player == "discriminator" and method.plain_logit
         with torch.autocast(x.device.type, torch.bfloat16, enabled=self.recipe.precision == "bf16"):  # fp16 would underflow
             if self.recipe.fast == "all" and plain and network.piecewise_linear:
                 module: Any = self.nets["discriminator"]

@@ -103,7 +103,13 @@ def check(recipe: Recipe) -> None:
     check_cycle(recipe.players, recipe.cycle)
     for name, player in recipe.players.items():
         for i, weighted in enumerate(player.terms):
-            check_term(recipe, name, f"{name}.terms.{i}", weighted.term)
+            check_term(recipe, name, f"{path_of(name)}.terms.{i}", weighted.term)
+    recipe.method.check(recipe)
+
+
+def path_of(player: str) -> str:
+    """Where a player's settings stand: a third one is its method's."""
+    return player if player in ("generator", "discriminator") else f"method.{player}"
 
 
 def check_limits(recipe: Recipe) -> None:
@@ -125,12 +131,13 @@ def check_limits(recipe: Recipe) -> None:
 def check_term(recipe: Recipe, player: str, where: str, term: Term) -> None:
     """A term stands where it does something, and sees what it means to see."""
     name, meant = type(term).__name__, term.players
+    judge = player if player in meant else "discriminator"  # whose slope it looks at
     require(not meant or player in meant, where, f"{name} does nothing for the {player}; it is for the {' and '.join(meant)}")
     require(
-        not (term.per_sample and recipe.discriminator.network.ties_samples),
+        not (term.per_sample and recipe.players[judge].network.ties_samples),
         where,
-        f"{name} looks at the slope for each sample, which batch norm in the discriminator ties to the others; "
-        "set discriminator.network.norm=none or spectral",
+        f"{name} looks at the slope for each sample, which batch norm in the {judge} ties to the others; "
+        f"set {path_of(judge)}.network.norm=none or spectral",
     )
     require(
         not term.looks_across or recipe.micro is None or recipe.micro >= recipe.batch,

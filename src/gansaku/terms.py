@@ -24,13 +24,13 @@ class GradientPenalty(Term):
     """(|slope of D| - target)² at points between real and fake.
 
     Gulrajani et al. 2017, arXiv:1704.00028, eq. 3: one mixing weight per sample, norm over all of a sample's values,
-    two-sided.
+    two-sided. A separate classifier's slope is that of its class loss for the sample's label.
     """
 
     target: float = 1.0
 
     per_sample: ClassVar[bool] = True
-    players: ClassVar[tuple[str, ...]] = DISCRIMINATOR
+    players: ClassVar[tuple[str, ...]] = ("discriminator", "classifier")
 
     def __call__(self, turn: Turn) -> Tensor:
         mix = turn.draw.uniform("between")

@@ -33,6 +33,7 @@ REFUSE_MICRO_BATCHES = {  # and the recipe says so
 }
 DIFFER_IN_MICRO_BATCHES = {
     "batch_norm": "each micro-batch is normalized by its own mean",
+    "minibatch": "a sample is compared with the others of its own micro-batch",
     "dropout": "the network draws its masks by itself, one micro-batch after the other",
     "spectral": "the singular vectors move with every pass, and there are more passes",
 }
@@ -145,7 +146,7 @@ def test_a_fixture_imported_twice_means_the_same(name):
 def test_a_controller_beside_a_method_without_its_signal_is_an_error():
     """ADA follows the sign of D's logits; BEGAN's discriminator has none, and p would silently never move."""
     recipe = MODULES["began"].recipe().but(augment=MODULES["ada"].recipe().augment)
-    with pytest.raises(RecipeError, match="TinyBEGAN does not signal"):
+    with pytest.raises(RecipeError, match="which BEGAN does not signal"):
         cycles(begin(recipe), recipe, 1)
 
 

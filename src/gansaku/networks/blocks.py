@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any, Literal
 
 import torch
@@ -13,8 +15,40 @@ from torch.nn.utils.parametrizations import spectral_norm
 from gansaku import ranks
 from gansaku.errors import RecipeError
 
-CONV: dict[int, Any] = {2: nn.Conv2d, 3: nn.Conv3d}
-CONV_TRANSPOSE: dict[int, Any] = {2: nn.ConvTranspose2d, 3: nn.ConvTranspose3d}
+
+@contextmanager
+def in_safe_precision(x: Tensor, kernel: tuple[int, ...], sides: tuple[int, ...]) -> Iterator[Tensor]:
+    """x (N, C, *S) as a convolution between maps with these sides may take it: not in bf16 where the kernel is wider.
+
+    There the gradient of a 3D kernel holds numbers that nobody wrote, or ends the process (oneDNN 3.12, as in torch 2.13,
+    on CPUs with AVX-512 bf16: sides of 2 with kernels of 3 and 4, and of 3 and 5 transposed).
+    """
+    if len(sides) < 3 or min(sides) >= max(kernel) or not torch.is_autocast_enabled("cpu"):
+        yield x
+    else:
+        with torch.autocast("cpu", enabled=False):
+            yield x.to(torch.promote_types(x.dtype, torch.float32))
+
+
+class Conv3d(nn.Conv3d):
+    """torch's, in a precision that is safe."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        with in_safe_precision(x, self.kernel_size, x.shape[2:]) as safe:
+            return super().forward(safe)
+
+
+class ConvTranspose3d(nn.ConvTranspose3d):
+    """torch's, in a precision that is safe: kernels with even sides always were."""
+
+    def forward(self, x: Tensor, output_size: list[int] | None = None) -> Tensor:
+        odd = tuple(side for side in self.kernel_size if side % 2) or (1,)
+        with in_safe_precision(x, odd, x.shape[2:]) as safe:
+            return super().forward(safe, output_size)
+
+
+CONV: dict[int, Any] = {2: nn.Conv2d, 3: Conv3d}
+CONV_TRANSPOSE: dict[int, Any] = {2: nn.ConvTranspose2d, 3: ConvTranspose3d}
 CHANNELS_LAST = {2: torch.channels_last, 3: torch.channels_last_3d}
 
 Grow = Literal["transpose", "resize"]

@@ -22,11 +22,11 @@ SLOPE = 0.2  # of its leaky ReLU
 EIGHTH = 8
 
 
-def check_shape(shape: tuple[int, ...], width: int) -> None:
-    """Sides are multiples of eight, in two or three dimensions."""
+def check_shape(shape: tuple[int, ...], width: int, part: int = EIGHTH) -> None:
+    """Sides are multiples of eight, or of another number, in two or three dimensions."""
     require(len(shape) in (3, 4), "shape", f"{shape} is no (C, H, W) and no (C, D, H, W)")
-    wrong = [side for side in shape[1:] if side % EIGHTH]
-    require(not wrong, "shape", f"{shape}: sides must be multiples of {EIGHTH}; {wrong[0] if wrong else 0} is none")
+    wrong = [side for side in shape[1:] if side % part]
+    require(not wrong, "shape", f"{shape}: sides must be multiples of {part}; {wrong[0] if wrong else 0} is none")
     require(width >= 1, "width", f"{width} is no number of channels")
 
 
@@ -121,6 +121,7 @@ class ChainerDiscriminator(Network):
         for name in ("logits", "classes", "kernels", "label_planes"):
             value = getattr(self, name)
             require(value >= 0, name, f"{value} is no number of outputs; use 0 or more")
+        require(self.kernel_size >= 1, "kernel_size", f"{self.kernel_size} is no number of values; use 1 or more")
         require(self.logits + self.classes > 0, "logits", "without logits and classes nothing comes out; use 1")
 
     @property

@@ -10,7 +10,7 @@ from gansaku.contract import Network, Phase, Verdict
 from gansaku.networks.blocks import CONV, BatchNorm
 from gansaku.networks.chainer_gan_lib import EIGHTH, EPS, check_shape, set_weights
 from gansaku.networks.piecewise import Residual, slope
-from gansaku.parts import part
+from gansaku.parts import part, require
 
 QUARTER = 4
 
@@ -80,6 +80,7 @@ class ChainerResNetDiscriminator(Network):
 
     def __post_init__(self) -> None:
         check_shape(self.shape, self.width)
+        require(self.logits >= 1, "logits", f"{self.logits} is no number of logits; use 1 or more")
 
     @property
     def piecewise_linear(self) -> bool:

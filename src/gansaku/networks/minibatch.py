@@ -20,7 +20,8 @@ class MinibatchDiscrimination(nn.Module):
         self.project = nn.Linear(features, kernels * size)
 
     def forward(self, x: Tensor) -> Tensor:
-        mine = self.project(x).float().unflatten(1, (self.kernels, self.size))
+        mine: Tensor = self.project(x).view(len(x), self.kernels, self.size)
+        mine = mine.to(torch.promote_types(mine.dtype, torch.float32))  # half precision is too coarse for distances
         everyone = ranks.gather(mine)
         apart = (mine[:, None] - everyone[None]).abs().sum(3)  # (N, all, kernels)
         near = torch.exp(-apart).sum(1) - 1  # itself is at no distance

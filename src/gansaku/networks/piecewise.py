@@ -13,6 +13,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from gansaku.networks.blocks import in_safe_precision
+
 Back = Callable[[Tensor], Tensor]
 CONVOLUTIONS = (nn.Conv2d, nn.Conv3d)
 TRANSPOSED: dict[int, Any] = {2: functional.conv_transpose2d, 3: functional.conv_transpose3d}
@@ -36,9 +38,15 @@ def slope(layers: nn.Module, x: Tensor) -> Tensor:
     Exact wherever the network has a gradient; at a kink it is the one that autograd takes. Layers may be nn.Sequential,
     Residual, nn.Identity, convolutions, nn.Linear, nn.Flatten, nn.ReLU and nn.LeakyReLU. Raises TypeError for others.
     """
-    with torch.no_grad():  # only the masks are needed of the way there
+    with torch.no_grad(), uncached(x):  # only the masks are needed of the way there
         y, back = passed(layers, x)
     return back(torch.ones_like(y))
+
+
+def uncached(x: Tensor) -> torch.autocast:
+    """Autocast as it is, less its cache: a bf16 copy of a weight that is made without gradients must not be met again."""
+    kind = x.device.type
+    return torch.autocast(kind, torch.get_autocast_dtype(kind), torch.is_autocast_enabled(kind), cache_enabled=False)
 
 
 def passed(layer: nn.Module, x: Tensor) -> tuple[Tensor, Back]:
@@ -54,7 +62,8 @@ def passed(layer: nn.Module, x: Tensor) -> tuple[Tensor, Back]:
         return layer(x), lambda g: functional.linear(g, layer.weight.t())
     if isinstance(layer, nn.ReLU | nn.LeakyReLU):
         y = layer(x)
-        factor = torch.where(x > 0, 1.0, getattr(layer, "negative_slope", 0.0)).to(y.dtype)
+        one = y.new_ones(())  # in y's dtype, and so the slope beside it: 0.2 is another number in fp32
+        factor = torch.where(x > 0, one, getattr(layer, "negative_slope", 0.0))
         return y, lambda g: g * factor
     if isinstance(layer, nn.Flatten):
         return layer(x), lambda g: g.reshape(x.shape)
@@ -87,5 +96,7 @@ def transposed(conv: nn.Module, g: Tensor, shape: torch.Size) -> Tensor:
         assert isinstance(padding, int)
         reached = (g.shape[2 + i] - 1) * conv.stride[i] - 2 * padding + conv.dilation[i] * (conv.kernel_size[i] - 1) + 1
         more.append(side - reached)
-    back: Tensor = TRANSPOSED[dims](g, conv.weight, None, conv.stride, conv.padding, tuple(more), conv.groups, conv.dilation)
+    with in_safe_precision(g, conv.kernel_size, shape[2:]) as safe:
+        settings = conv.stride, conv.padding, tuple(more), conv.groups, conv.dilation
+        back: Tensor = TRANSPOSED[dims](safe, conv.weight, None, *settings)
     return back

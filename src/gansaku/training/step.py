@@ -112,6 +112,7 @@ def play(state: State, recipe: Recipe, phase: Phase, move: Move, pieces: list[Pi
         add(looked, look_at(piece, judged))
         turns.append(turn)
     update(state, recipe, move, player, means, looked)
+    means = joined(means, recipe.method.derived(turns, means))
     if move.player == "generator":
         for piece in pieces:
             piece.fakes.release()
