@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
-.PHONY: demo test lint bench fid-cifar10 soak fuzz clean
+.PHONY: demo test lint bench fid-cifar10 soak fuzz methods clean
 
 demo: $(READY)
 	$(BIN)/gansaku train --budget 175s
@@ -27,6 +27,10 @@ bench: $(READY)
 CIFAR10 ?= cifar10.zip
 fid-cifar10: $(READY)
 	$(BIN)/gansaku evaluate $(CIFAR10) --samples-split test --against $(CIFAR10) --extractor inception-2015 -n 10000 --real 50000
+
+# Every method of article 1 trained for some minutes, and article 1's question: hours. Stopped, the same command goes on.
+methods: $(READY)
+	$(BIN)/python -m tools.trials run --cifar $(CIFAR10); status=$$?; $(BIN)/python -m tools.trials page; exit $$status
 
 # Hours of what the tests do in a minute: kills by the thousand, and a long training whose memory must not grow.
 KILLS ?= 1000

@@ -1,0 +1,182 @@
+"""docs/results/methods.md from the results that are there: text in, text out."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from .plan import DATA, PLANS, PRECISIONS, REDUCTION, SHARES, Trial, full_length, trials
+from .verdict import DIVERSITY, HALVES, MAD, ONE_PICTURE, Result, Results, harm, mad, shortfall, status
+from .words import DATA_NAMES, NONE, distance, listed, machine, minutes, number, pictures, table, wrapped
+
+ACROSS = 3  # sheets in a row
+# What else was tried where a method failed, as sentences, by the trial's name as `plan` prints it: "methods-cifar10-wgan".
+TRIED: dict[str, str] = {}
+
+HEAD = """# Every method of article 1, trained briefly
+
+Whether each method learns at all, in minutes on one CPU thread. **The figures say nothing of how good a method can be**:
+the networks have a quarter of their width and see a fraction of the samples that their source asks for. One seed each, so a
+small difference between two methods means nothing.
+
+```
+make methods CIFAR10=cifar10.zip
+```
+
+which is `python -m tools.trials run --cifar cifar10.zip --minutes {minutes:g} --jobs 2` and then `python -m tools.trials page`.
+Stopped, the same command goes on: each training from its last checkpoint, and what has a result is never done again.
+
+{machine} Two trainings at a time. The data are CIFAR-10's 50,000 training pictures and the 9,000 bundled avatars.
+
+**Length.** Each method's CPU time for a sample was measured once, which gave the samples that it sees in {minutes:g}
+minutes ([lengths.json](methods/lengths.json)); from then on samples count and not the clock. *CPU* in the tables is what
+the training took in the end, with its scores on the way and its starts. In the same way each training of [article 1's
+question](article-1.md) got {minutes_b:g} minutes, and each of the comparison of precisions {minutes_c:g}.
+
+**Reduction.** Every width is divided by {reduction}: `width` of G, of D and of the classifier, the denoiser's `features`,
+and minibatch discrimination's `kernels`. Everything else is the recipe's: batch, learning rates, order of the moves,
+penalties, the size of z, the code of 128 of BEGAN's auto-encoder, Cramér's 256 outputs, 32 px.
+
+**Numbers.** *Distance* is the Fréchet distance in the features of random convolutions (random-2d): {count:,} samples of the
+last state, seed 1, against {count:,} training pictures. It is no FID. So many other pictures against the same ones:
+{real}. *Untrained* is the same generator after 0 samples. *Best* is the lowest value on the way, with its
+moment as a share of the run; there are twenty, of 1,000 samples each, so that they stand a little higher. *Diversity* is the
+mean distance between two samples over that between two pictures, in the same features: 1 is the data's. *Class accuracy* is
+the share of samples in which a linear classifier of the same features sees the class asked for; it had no part in the
+training, learns from three quarters of {class_count:,} pictures, and in brackets stands its accuracy on the last quarter.
+Chance is 0.10 on CIFAR-10, and 0.09 on the avatars, whose classes are their eleven colours of hair.
+
+**Status.** *Trained briefly*: the distance fell to {halves:g} of the untrained one or below, and diversity is {least:g} to
+{most:g}. Otherwise *failed here*. *Went mad*: the curve ends above {mad:g} times its best, diversity is below {one:g}, or a
+number was not finite.
+"""
+PRECISION = """## bf16 against fp32
+
+Both precisions from the same seeds, on the same samples. The rule: bf16 harms a method if in each seed its distance is worse
+than fp32's by a larger factor than fp32's own two seeds lie apart. Two seeds can only show harm that is large.
+"""
+
+
+def methods(results: Results, lengths: Mapping[str, Any]) -> str:
+    """The page of plans A and C. What has no result is listed as not run yet."""
+    there = [one for one in results.values() if one["plan"] in "AC"]
+    parts = [head(there, lengths)]
+    for data in DATA:
+        found = [results[t.name] for t in trials("A") if t.data == data and t.name in results]
+        if found:
+            title = DATA_NAMES[data]
+            parts += [f"## {title[0].upper()}{title[1:]}\n", table_of(found), failures(found), sheets(found)]
+    found = [results[t.name] for t in trials("C") if t.name in results]
+    if found:
+        parts += [PRECISION, precisions(found)]
+    parts.append(missing([t for t in trials("AC") if t.name not in results]))
+    return wrapped("\n".join(part for part in parts if part))
+
+
+def head(there: Sequence[Result], lengths: Mapping[str, Any]) -> str:
+    reals = {one["data"]: one["real"] for one in sorted(there, key=lambda one: DATA.index(one["data"]))}
+    first = there[0] if there else {"count": 2000, "class_count": 9000}
+    real = [f"{value:.2f} on {DATA_NAMES[data]}" for data, value in reals.items()]
+    a, b, c = (minutes_of(plan, lengths) for plan in "ABC")
+    return HEAD.format(
+        minutes=a, minutes_b=b, minutes_c=c, machine=machine(there),
+        count=first["count"], class_count=first["class_count"], real=listed(real) if real else "not measured yet",
+        halves=HALVES, least=DIVERSITY[0], most=DIVERSITY[1], mad=MAD, one=ONE_PICTURE, reduction=REDUCTION,
+    )  # fmt: skip
+
+
+def minutes_of(plan: str, lengths: Mapping[str, Any]) -> float:
+    """The CPU time that a training of this plan was to take: what is stored, or else the plan's."""
+    groups = {t.group for t in trials(plan)} & lengths.keys()
+    stored = [float(lengths[group]["minutes"]) for group in groups]
+    return max(stored, default=15 * SHARES[plan])
+
+
+def table_of(found: Sequence[Result]) -> str:
+    titles = ["recipe", "weights G / D", "samples seen (of the recipe's)", "CPU", "distance: untrained → last", "best (at)",
+              "diversity", "class accuracy", "status"]  # fmt: skip
+    lines = []
+    for one in found:
+        g, d = one["parameters"]["generator"], one["parameters"]["discriminator"]
+        lines.append([f"`{one['recipe']}`", f"{g:,} / {d:,}", seen(one), minutes(one), distance(one), best(one),
+                      number(one["diversity"]), classes(one), verdict(one)])  # fmt: skip
+    return table(titles, lines)
+
+
+def seen(one: Result) -> str:
+    """How far it came, and which share of the recipe's own length that is."""
+    short = "" if one["seen"] >= one["length"] else f" of {one['length']:,}"
+    return f"{one['seen']:,}{short} ({shares(one)})"
+
+
+def shares(one: Result) -> str:
+    return f"{one['seen'] / full_length(one['recipe'], one['data']):.1%}".replace("%", " %")
+
+
+def best(one: Result) -> str:
+    return f"{one['best'][1]:.2f} ({one['best'][0] / one['length']:.0%})".replace("%", " %") if one["best"] else NONE
+
+
+def classes(one: Result) -> str:
+    return NONE if one["class_accuracy"] is None else f"{one['class_accuracy']:.2f} ({one['class_accuracy_real']:.2f})"
+
+
+def verdict(one: Result) -> str:
+    return status(one) + (", went mad" if mad(one) else "")
+
+
+def failures(found: Sequence[Result]) -> str:
+    """A line for each that failed or went mad: why, and what was tried."""
+    lines = []
+    for one in found:
+        reasons = [phrase for phrase in (shortfall(one), *mad(one)) if phrase]
+        if reasons:
+            tried = TRIED.get(one["name"], "")
+            lines.append(f"- `{one['recipe']}`: {'; '.join(dict.fromkeys(reasons))}.{f' Tried: {tried}' if tried else ''}")
+    return "\n".join(lines) + "\n" if lines else ""
+
+
+def sheets(found: Sequence[Result]) -> str:
+    """The samples of each at the end, some in a row."""
+    files = {one["recipe"]: f"methods/{one['name']}.jpg" for one in found if one["last"] is not None}
+    rows = " With classes, each row is one, from the same eight latents." if any(one["classes"] for one in found) else ""
+    return f"Samples of the last state, chosen by nobody (seed 1).{rows}\n\n{pictures(files, ACROSS)}" if files else ""
+
+
+def precisions(found: Sequence[Result]) -> str:
+    """Both precisions of each recipe and seed, and what follows by the rule."""
+    titles = ["recipe", "precision", "seed", "samples seen", "CPU", "distance: untrained → last", "diversity"]
+    lines = []
+    for one in found:
+        arm = one["arm"] if one["arm"] == one["precision"] else f"{one['arm']} asked for, {one['precision']} used"
+        lines.append([f"`{one['recipe']}`", arm, str(one["seed"]), f"{one['seen']:,}", minutes(one), distance(one),
+                      number(one["diversity"])])  # fmt: skip
+    return table(titles, lines) + "\n" + "\n".join(pairs(found)) + "\n"
+
+
+def pairs(found: Sequence[Result]) -> list[str]:
+    """For each recipe: bf16's last distance over fp32's, seed by seed, the time over the time, and the verdict."""
+    sentences = []
+    for recipe in dict.fromkeys(one["recipe"] for one in found):
+        by = {(one["precision"], one["seed"]): one for one in found if one["recipe"] == recipe and one["last"]}
+        seeds = [seed for precision, seed in sorted(by) if precision == PRECISIONS[0] and (PRECISIONS[1], seed) in by]
+        if not seeds:
+            sentences.append(f"- `{recipe}`: no pair yet, or no fast bf16 on this machine.")
+            continue
+        last, spent = ([[by[p, seed][what] for seed in seeds] for p in PRECISIONS] for what in ("last", "cpu_seconds"))
+        ratios = [bf16 / fp32 for bf16, fp32 in zip(*last, strict=True)]
+        apart, faster = max(last[1]) / min(last[1]), sum(spent[1]) / max(1, sum(spent[0]))
+        times = listed(f"{ratio:.2f}" for ratio in ratios)
+        own = f"; fp32's own seeds lie a factor of {apart:.2f} apart" if len(seeds) > 1 else ""
+        sentences.append(f"- `{recipe}`: bf16's distance is {times} times fp32's{own}. {harm(ratios, apart)} "
+                         f"fp32 took {faster:.2f} times bf16's CPU time.")  # fmt: skip
+    return sentences
+
+
+def missing(left: Sequence[Trial]) -> str:
+    """Which trials have no result."""
+    if not left:
+        return ""
+    names = {letter: [t.name.removeprefix(f"{PLANS[letter]}-") for t in left if t.plan == letter] for letter in PLANS}
+    lines = [f"- {PLANS[letter]}: {', '.join(found)}" for letter, found in names.items() if found]
+    return "\n## Not run yet\n\n" + "\n".join(lines) + "\n"

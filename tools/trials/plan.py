@@ -1,0 +1,103 @@
+"""What is tried, in which order: every method for some minutes (A), article 1's question (B), bf16 against fp32 (C)."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from itertools import chain
+from typing import Any
+
+from gansaku.data.store import Facts
+from gansaku.parts import encode
+from gansaku.recipe import Recipe
+from gansaku.recipes import registry
+
+PLANS = {"A": "methods", "B": "article-1", "C": "precision"}
+METHODS = ("dcgan-chainer", "wgan-gp", "ac-wgan-gp", "acgan", "ac-wgan-gp-head", "sn-dcgan", "dragan", "minibatch", "dfm",
+           "wgan", "wgan-gp-resnet", "cramer", "cramer-conditional", "began")  # fmt: skip
+CLASSES = {
+    "cifar10": ("airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck"),
+    "avatars": ("#009bbd", "#28150a", "#603015", "#603a14", "#611c17", "#612616", "#83623b", "#91cb15", "#a78961", "#bd1700",
+                "#cab188"),
+}  # fmt: skip
+FACTS = {"cifar10": Facts("cifar10", (3, 32, 32), 50_000, CLASSES["cifar10"]),
+         "avatars": Facts("avatars", (3, 32, 32), 9_000, CLASSES["avatars"])}  # fmt: skip
+DATA = tuple(FACTS)
+SEEDS = (0, 1, 2)
+# Article 1's arms: what gives the class, and with which weight in G's loss.
+ARMS: dict[str, tuple[str, dict[str, Any]]] = {
+    "classifier, ε 100": ("ac-wgan-gp", {"method.weight": 100.0}),
+    "classifier, ε 10": ("ac-wgan-gp", {"method.weight": 10.0}),
+    "classifier, ε 1": ("ac-wgan-gp", {"method.weight": 1.0}),
+    "head, ε 100": ("ac-wgan-gp-head", {"method.generator_weight": 100.0}),
+    "head, ε 1": ("ac-wgan-gp-head", {"method.generator_weight": 1.0}),
+    "Wasserstein distance": ("ac-wgan-gp-wasserstein", {}),
+}
+PRECISIONS = ("bf16", "fp32")
+SHARES = {"A": 1.0, "B": 4 / 15, "C": 5 / 15}  # of the minutes that are asked for
+REDUCTION = 4  # widths are divided by it
+WIDTHS = ("width", "kernels", "features")  # settings of networks that are widths
+
+
+@dataclass(frozen=True)
+class Trial:
+    """One training. Those of one `group` see the same number of samples."""
+
+    plan: str
+    recipe: str
+    data: str
+    seed: int = 0
+    arm: str = ""  # what tells it from others of its plan
+    settings: tuple[tuple[str, Any], ...] = ()
+
+    @property
+    def name(self) -> str:
+        words = {"A": [self.data, self.recipe], "B": [self.arm], "C": [self.recipe, self.arm]}[self.plan]
+        plain = "-".join([PLANS[self.plan], *words]).lower().replace("ε", "epsilon").replace(",", "").replace(" ", "-")
+        return plain if self.plan == "A" else f"{plain}-seed{self.seed}"
+
+    @property
+    def group(self) -> str:
+        return {"A": self.name, "B": PLANS["B"], "C": f"{PLANS['C']}-{self.recipe}"}[self.plan]
+
+    @property
+    def minutes(self) -> float:
+        """Its share of the minutes that plan A's trainings take."""
+        return SHARES[self.plan]
+
+
+def trials(only: str = "ABC") -> list[Trial]:
+    """All of them, in an order that is useful wherever it ends: each method on one dataset first."""
+    methods = {data: [Trial("A", recipe, data) for recipe in METHODS] for data in DATA}
+    arms = [Trial("B", recipe, "cifar10", seed, arm, tuple(settings.items()))
+            for seed in SEEDS for arm, (recipe, settings) in ARMS.items()]  # fmt: skip
+    precisions = [Trial("C", recipe, "cifar10", seed, precision, (("precision", precision),))
+                  for seed in SEEDS[:2] for recipe in ("dcgan-chainer", "wgan-gp") for precision in PRECISIONS]  # fmt: skip
+    ordered = chain(methods["cifar10"], arms, precisions, methods["avatars"])
+    return [trial for trial in ordered if trial.plan in only]
+
+
+def made(trial: Trial, facts: Facts) -> Recipe:
+    """The trial's recipe for these data, reduced; its length is the recipe's own. Raises RecipeError for an unknown name."""
+    recipe = registry.find(trial.recipe, facts).but(dict(trial.settings))
+    return reduced(recipe).but(seed=trial.seed)
+
+
+def full_length(recipe: str, data: str) -> int:
+    """The samples that the recipe as it is sees of these data."""
+    return registry.find(recipe, FACTS[data]).length
+
+
+def reduced(recipe: Recipe) -> Recipe:
+    """The same recipe with every network's widths divided by REDUCTION; all else as it is."""
+    return recipe.but({path: max(1, value // REDUCTION) for path, value in widths(encode(recipe))})
+
+
+def widths(settings: Any, path: str = "") -> Iterator[tuple[str, int]]:
+    """The paths and values of all settings that are widths and are used."""
+    if isinstance(settings, dict):
+        for name, value in settings.items():
+            here = f"{path}.{name}".lstrip(".")
+            if name in WIDTHS and isinstance(value, int) and value:
+                yield here, value
+            yield from widths(value, here)
