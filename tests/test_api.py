@@ -12,7 +12,6 @@ import torch
 from PIL import Image
 
 import gansaku
-from gansaku import api
 from gansaku.errors import RecipeError, RunError, UsageError
 from gansaku.runs import manifest
 from gansaku.runs.session import Deadline
@@ -239,15 +238,6 @@ def test_training_in_ten_lines_of_ones_own():
     assert trainer.sample(4).shape == (4, 3, 16, 16)
     with pytest.raises(RecipeError, match=r"got samples \(9, 3, 16, 16\)"):
         trainer.train_on_batch(torch.zeros(9, 3, 16, 16))
-
-
-def test_recipes_are_listed_with_parameters_and_status():
-    listed = {one["name"]: one for one in api.recipes()}
-    assert listed["gan3d"]["parameters"]["generator"] == 17_569_664
-    assert {one["status"] for one in listed.values()} <= {"measured", "trained briefly", "builds"}
-    assert api.show_recipe("dcgan")["toml"].startswith("shape = [")
-    with pytest.raises(UsageError, match="did you mean 'dcgan'"):
-        api.show_recipe("dcgn")
 
 
 def test_a_run_of_the_first_layout_goes_on_with_the_same_bits(pictures):

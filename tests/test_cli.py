@@ -140,14 +140,9 @@ def test_a_signal_leaves_a_checkpoint_and_the_same_command_continues(data, numbe
     assert f"continues after {before:,} samples, bit for bit" in error
 
 
-def test_recipes_and_info_as_json(capsys):
-    assert main(["recipes", "--json"]) == 0
-    listed = json.loads(capsys.readouterr().out)
-    assert {"name", "source", "status", "parameters"} <= listed[0].keys()
+def test_info_as_json(capsys):
     assert main(["info", "--json"]) == 0
     assert json.loads(capsys.readouterr().out)["gansaku"]
-    assert main(["recipes", "show", "gan3d"]) == 0
-    assert "Wu et al. 2016" in capsys.readouterr().out
 
 
 def test_no_command_prints_the_commands_and_ends_with_2(capsys):

@@ -10,13 +10,15 @@ from gansaku.errors import RecipeError, UsageError
 from gansaku.latents import Gaussian
 from gansaku.losses import Hinge, Logistic, RelativisticAverage, Wasserstein
 from gansaku.methods.adversarial import FRESH, SHARED, Adversarial, critic
+from gansaku.methods.cramer import Cramer
+from gansaku.networks.chainer_gan_lib import ChainerDiscriminator, ChainerGenerator
 from gansaku.networks.dcgan import DCGANDiscriminator, DCGANGenerator
 from gansaku.optimizers import Adam
 from gansaku.parts import difference
 from gansaku.recipe import Recipe, from_toml, to_toml
 from gansaku.recipes.registry import find, recipes
 from gansaku.targets import Noisy, Soft
-from gansaku.terms import R1, GradientPenalty
+from gansaku.terms import R1, Dragan, GradientPenalty
 
 SHAPE = (3, 32, 32)
 ADAM = Adam()
@@ -98,6 +100,41 @@ def test_toml_mistakes_are_named_with_line_or_path():
     with pytest.raises(RecipeError, match="did you mean 'batch'") as caught:
         from_toml(to_toml(BASE).replace("batch =", "bacth ="), "mine.toml")
     assert caught.value.where == "mine.toml.bacth"
+
+
+FITTING = {"generator.network": ChainerGenerator(SHAPE, classes=3), "classes": 3}
+UNFIT = [
+    ({"classes": 3}, "DCGANGenerator does not read which one is asked for"),
+    ({"generator.network": ChainerGenerator(SHAPE), "classes": 3}, "set generator.network.classes too"),
+    ({"generator.network": ChainerGenerator(SHAPE, classes=3)}, "3 is not the recipe's 0 classes; set both"),
+    ({**FITTING, "classes": 5}, "generator.network.classes: 3 is not the recipe's 5 classes"),
+    (
+        {**FITTING, "discriminator.network": ChainerDiscriminator(SHAPE, label_planes=2)},
+        "label_planes: 2 is not the recipe's 3",
+    ),
+    ({"discriminator.network": ChainerDiscriminator(SHAPE, logits=0, classes=3)}, "the discriminator must say something"),
+    ({"discriminator.network": ChainerDiscriminator(SHAPE, kernels=4), "micro": 8}, "looks at the whole batch"),
+    ({"discriminator.terms": (Weighted(10.0, Dragan()),), "micro": 8}, "Dragan looks at the whole batch"),
+    ({"discriminator.network.norm": "spectral", "discriminator.clip": 0.01}, "spectral norm divides by their size anyway"),
+    ({"method": Cramer(), "loss": "none", "targets": Soft()}, "Cramer reads no targets, so Soft would change nothing"),
+    (
+        {
+            "discriminator.network": ChainerDiscriminator(SHAPE, norm="none", kernels=4),
+            "discriminator.terms": (Weighted(1.0, R1()),),
+        },
+        "ties it to the others .batch norm, minibatch discrimination.; use another network there",
+    ),
+]
+
+
+@pytest.mark.parametrize(("settings", "says"), UNFIT)
+def test_what_would_silently_train_something_else_is_refused(settings, says):
+    with pytest.raises(RecipeError, match=says):
+        BASE.but(settings)
+
+
+def test_networks_and_recipe_with_the_same_classes_go_together():
+    assert BASE.but(FITTING).classes == 3
 
 
 PICTURES, VOXELS = Facts("pictures", (3, 64, 64), 5000, ()), Facts("voxels", (1, 32, 32, 32), 800, ())

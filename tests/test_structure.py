@@ -22,12 +22,13 @@ LAYERS = [
     ["recipes", "sampling"],
     ["training"],
     ["evaluation"],
+    ["verification"],
     ["runs"],
     ["api", "api_scores"],
-    ["api_trials"],
+    ["api_trials", "api_recipes"],
     ["terminal"],
     ["cli_values"],
-    ["cli_scores", "cli_data"],
+    ["cli_scores", "cli_data", "cli_recipes"],
     ["cli"],
     ["__main__"],
 ]
@@ -36,7 +37,7 @@ PURE = ["parts", "keys", "contract", "draws", "ranks", "losses", "terms", "metho
 WITHOUT_TORCH = ["errors", "faults", "files", "parts", "listener", "cache", "data.store", "data.sources", "data.pictures",
                  "data.overview", "data.page", "render.sheet", "render.voxels", "render.curves", "runs.folder", "runs.log",
                  "runs.manifest", "runs.lock", "runs.interrupts", "metrics.passport", "runs.report", "runs.summary", "terminal",
-                 "cli_values", "cli_scores", "cli_data", "cli"]  # fmt: skip
+                 "verification.bands", "cli_values", "cli_scores", "cli_data", "cli_recipes", "cli"]  # fmt: skip
 
 
 def module_name(path):

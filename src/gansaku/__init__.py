@@ -8,7 +8,7 @@ __version__ = "0.1.0"
 # The public names and where they live. Found when first used: `gansaku --help` must not wait for torch.
 PUBLIC = {
     # verbs, as on the command line
-    "train": "api", "sample": "api", "show_recipe": "api", "info": "api",
+    "train": "api", "sample": "api", "show_recipe": "api_recipes", "verify": "api_recipes", "info": "api",
     "show": "api", "report": "api", "pin": "api", "prepare": "api", "load": "api", "get_recipe": "api", "Run": "runs.run",
     # scores
     "evaluate": "api_scores", "rank": "api_trials", "scores": "api_scores", "blind": "api_trials",
@@ -32,7 +32,8 @@ PUBLIC = {
 __all__ = ["__version__", *PUBLIC]
 
 if TYPE_CHECKING:
-    from gansaku.api import get_recipe, info, load, pin, prepare, report, sample, show, show_recipe, train
+    from gansaku.api import get_recipe, info, load, pin, prepare, report, sample, show, train
+    from gansaku.api_recipes import show_recipe, verify
     from gansaku.api_scores import evaluate, scores, weights
     from gansaku.api_trials import blind, neighbours, probe, rank
     from gansaku.contract import (

@@ -22,7 +22,7 @@ from gansaku.data.policy import Size, policy
 from gansaku.data.sources import open_data
 from gansaku.data.store import Dataset, Facts
 from gansaku.data.summary import described_data, warnings_of
-from gansaku.errors import UsageError, nearest
+from gansaku.errors import UsageError
 from gansaku.evaluation.samples import Stored
 from gansaku.listener import Listener, duration
 from gansaku.recipe import Recipe, to_toml
@@ -171,7 +171,9 @@ def sample(
 ) -> Path:
     """Write n samples of a run's newest checkpoint, or of the one `at` so many samples seen.
 
-    `out` is a folder or .zip of PNGs, a .png sheet, a .gif walk, or .npy values.
+    `out` is a folder or .zip of PNGs, a .png sheet, a .gif walk, or .npy values. Of a run with classes, sample i is of class
+    i modulo their number unless `class_name` says one; files lie in folders of their classes, sheets and walks show each
+    class under its name.
     """
     loaded, out = run if isinstance(run, Run) else load(run, use, at), Path(out)
     samples.check(out, n)  # before the checkpoint is read
@@ -185,41 +187,6 @@ def report(run: str | Path, out: str | Path | None = None) -> Path:
     path = folder.report if out is None else Path(out)
     files.write_text(path, render(folder))
     return path
-
-
-def recipes(use: Iterable[str | Path] = ()) -> list[dict[str, Any]]:
-    """Every recipe: name, first line, source, status, and its players' parameters at the shape that it is listed with."""
-    for file in use:
-        registry.use(Path(file))
-    return [described(name, entry) for name, entry in registry.recipes().items()]
-
-
-def described(name: str, entry: registry.Entry) -> dict[str, Any]:
-    made = entry.make(entry.facts)
-    return {
-        "name": name,
-        "summary": entry.text.splitlines()[0] if entry.text else "",
-        "source": entry.source,
-        "status": entry.status,
-        "shape": list(entry.shape),
-        "parameters": parameters(made),
-    }
-
-
-def show_recipe(name: str, use: Iterable[str | Path] = (), data: str | None = None, size: Size = None) -> dict[str, Any]:
-    """One recipe: what `recipes` says of it, its whole text, and its settings as TOML for the data.
-
-    Without data they are for 10,000 samples of the shape that the recipe is listed with.
-    """
-    for file in use:
-        registry.use(Path(file))
-    known = registry.recipes()
-    if name not in known:
-        raise UsageError(name, f"is no recipe{nearest(name, list(known))}", "RECIPE")
-    entry = known[name]
-    facts = entry.facts if data is None else open_data(data, size).facts
-    made = registry.find(name, facts)
-    return {**described(name, entry), "text": entry.text, "toml": to_toml(made)}
 
 
 def info() -> dict[str, Any]:

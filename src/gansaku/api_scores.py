@@ -15,7 +15,7 @@ from gansaku.cache import cache_folder
 from gansaku.data.policy import Size
 from gansaku.data.sources import open_data
 from gansaku.data.store import Dataset
-from gansaku.errors import DataError, UsageError
+from gansaku.errors import DataError, UsageError, nearest
 from gansaku.evaluation.budget import COUNTS, affordable
 from gansaku.evaluation.samples import Samples, Stored
 from gansaku.evaluation.scorer import Scorer, Told
@@ -93,6 +93,7 @@ def evaluate(
     found = extractors.find(extractor, resize, precision, where, shape)
     standard = found.identity.name == extractors.STANDARD
     chosen = chosen_metrics(names or metrics.default(len(shape) - 1, standard))
+    check_class(class_name, per_class, chosen)
     reads = any({"features", "logits"} & set(metric.needs) for metric in chosen)
     scorer = Scorer(
         chosen, Stored(dataset, split, label=class_in(dataset, class_name)), found if reads else None,
@@ -150,9 +151,28 @@ def asked_for(metric: str, names: Sequence[str | Metric]) -> bool:
     return not names or any(metric == name if isinstance(name, str) else metric in name.gives for name in names)
 
 
+def check_class(class_name: str | None, per_class: bool, chosen: Sequence[Metric]) -> None:
+    """Raises UsageError for one class where all are needed."""
+    if class_name is None:
+        return
+    if per_class:
+        raise UsageError("--per-class", "scores every class; leave out --class", "USAGE")
+    for metric in chosen:
+        if "labels" in metric.needs:
+            sentence = f"{', '.join(metric.gives)} learns from all classes; --per-class tells each one's"
+            raise UsageError("--class", sentence, "USAGE")
+
+
 def class_in(dataset: Dataset, name: str | None) -> int | None:
-    """The number of a class of the real data, so that samples of one class meet their like; None without classes."""
-    return dataset.classes.index(name) if name is not None and name in dataset.classes else None
+    """The number of a class of data, so that samples of one class meet their like; None where no name is given.
+
+    Data without classes are all of one: None, too. Raises UsageError for a name that is none of theirs.
+    """
+    if name is None or not dataset.classes:
+        return None
+    if name not in dataset.classes:
+        raise UsageError("--class", f"{dataset.name} has no class {name!r}{nearest(name, list(dataset.classes))}", "CLASS")
+    return dataset.classes.index(name)
 
 
 def chosen_metrics(names: Sequence[str | Metric]) -> tuple[Metric, ...]:
@@ -174,15 +194,18 @@ def source_of(
     device: torch.device | None = None,
     listener: Listener,
 ) -> Source:
-    """The samples of a run's checkpoint, or those in a file or a folder."""
+    """The samples of a run's checkpoint, or those in a file or a folder; of one class, if its name is given."""
     if isinstance(what, Run) or Folder(Path(what)).exists:
         run = what if isinstance(what, Run) else opened_run(what, at)
         samples, told = scoring.generated(run, seed, weights, truncation, label_of(run, class_name), device)
         return Source(samples, told, run)
-    if weights or truncation is not None or class_name or at is not None:
-        raise UsageError(str(what), "is no run: weights, truncation, class and checkpoint are a run's", "RUN_FOLDER")
+    if weights or truncation is not None or at is not None:
+        raise UsageError(str(what), "is no run: weights, truncation and checkpoint are a run's", "RUN_FOLDER")
     dataset = open_data(str(what), size, progress=listener.preparing)
-    return Source(Stored(dataset, split), Told(), None)
+    if class_name is not None and not dataset.classes:
+        sentence = f"{dataset.name} has no classes; leave it out, or put the samples into folders of their classes"
+        raise UsageError("--class", sentence, "CLASS")
+    return Source(Stored(dataset, split, label=class_in(dataset, class_name)), Told(label=class_name or ""), None)
 
 
 def opened_run(path: str | Path, at: int | None = None) -> Run:

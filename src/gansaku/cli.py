@@ -16,11 +16,12 @@ import tyro
 
 from gansaku import __version__
 from gansaku.cli_data import prepare, show
+from gansaku.cli_recipes import recipes, verify
 from gansaku.cli_scores import blind, evaluate, probe, scores, weights
 from gansaku.cli_values import Flag, Json, Positional, Text, Texts, Use, listed, repeated, seconds, setting, share, size
 from gansaku.errors import GansakuError, UsageError, nearest, printable
 from gansaku.runs.interrupts import NOTHING, listening
-from gansaku.terminal import Terminal, as_comment, listing, print_json, table
+from gansaku.terminal import Terminal, print_json, table
 
 
 def train(
@@ -112,9 +113,9 @@ def sample(
 
     Args:
         run: The run's folder.
-        n: How many; for a .gif how many stops on the walk.
+        n: How many, on a sheet of several classes at most; for a .gif how many stops on the walk.
         seed: Another seed, other samples.
-        class_: Samples of one class only.
+        class_: Samples of one class only. Else there are all in turn, in folders and on sheets under their names.
         truncation: The largest latent value in standard deviations: less variety, fewer bad samples.
         at: With the checkpoint after so many samples, as `gansaku show RUN` lists them; the newest if not given.
         out: A folder or .zip of PNGs, a .png sheet, a .gif walk through latent space, or .npy values.
@@ -165,38 +166,6 @@ def report(
     print(printable(str(path)))
 
 
-def recipes(
-    verb: Annotated[str | None, Positional, Flag(metavar="show", help_behavior_hint="")] = None,
-    name: Annotated[str | None, Positional, Flag(metavar="NAME", help_behavior_hint="")] = None,
-    /,
-    *,
-    data: Annotated[Text, Flag(metavar="SOURCE")] = None,
-    size_: Annotated[Text, Flag(name="size", metavar="SIDE|WxH")] = None,
-    use: Use = (),
-    as_json: Json = False,
-) -> None:
-    """List the recipes, or show one: `gansaku recipes show dcgan`.
-
-    Args:
-        verb: `show`, or nothing for the list.
-        name: The recipe to show.
-        data: Show it as it is for these data.
-        size_: For data: resize pictures to squares of this side, or to WIDTHxHEIGHT.
-        use: A Python file of your own with recipes.
-        as_json: One JSON document on standard output.
-    """
-    from gansaku import api
-
-    if verb is None:
-        found = api.recipes(use)
-        print_json(found) if as_json else print(listing(found))
-        return
-    if verb != "show" or name is None:
-        raise UsageError(f"recipes {verb}", "say `gansaku recipes` or `gansaku recipes show NAME`", "USAGE")
-    one = api.show_recipe(name, use, data, size(size_))
-    print_json(one) if as_json else print(as_comment(one["text"]) + "\n\n" + one["toml"], end="")
-
-
 def info(*, as_json: Json = False) -> None:
     """Say what this machine and this installation can do.
 
@@ -210,7 +179,8 @@ def info(*, as_json: Json = False) -> None:
 
 COMMANDS: dict[str, Callable[..., None]] = {
     "train": train, "sample": sample, "evaluate": evaluate, "scores": scores, "blind": blind, "probe": probe, "show": show,
-    "report": report, "pin": pin, "prepare": prepare, "recipes": recipes, "weights": weights, "info": info,
+    "report": report, "pin": pin, "prepare": prepare, "recipes": recipes, "verify": verify, "weights": weights,
+    "info": info,
 }  # fmt: skip
 
 

@@ -8,7 +8,7 @@ from typing import Annotated, Any
 
 from gansaku.cli_values import Flag, Json, Positional, Text, capacity, colour, listed, numbers, share, size
 from gansaku.errors import UsageError, printable
-from gansaku.terminal import Terminal, dataset_text, print_json, table
+from gansaku.terminal import Terminal, class_bars, dataset_text, print_json, table
 
 On = Annotated[bool, Flag(help_behavior_hint="")]
 Count = Annotated[int | None, Flag(metavar="N", help_behavior_hint="")]
@@ -210,10 +210,19 @@ def show(
         from gansaku.runs.summary import summarize
 
         found = summarize(Path(what))
-        print_json(found) if as_json else print(table(found))
+        print_json(found) if as_json else print(run_text(found))
         return
     described = data_shown(what, size(size_), share(max_bad), out)
     print_json(described) if as_json else print(dataset_text(described))
+
+
+def run_text(found: dict[str, Any]) -> str:
+    """A run in a screenful, its classes with bars as those of a dataset."""
+    classes = found["data"].get("classes", {})
+    if not isinstance(classes, dict):  # of a run that was not told how many there are
+        return table(found)
+    data = {name: value for name, value in found["data"].items() if name != "classes"}
+    return "\n".join([table({**found, "data": data}), *class_bars(classes)])
 
 
 def data_shown(what: str, side: int | tuple[int, int] | None, most_bad: float, out: str | None) -> dict[str, Any]:

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import re
 import time
+from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated
 
 from gansaku.cli_values import Flag, Json, Positional, Text, Use, listed, seconds, size
 from gansaku.errors import UsageError, printable
 from gansaku.metrics.passport import Score
-from gansaku.terminal import Terminal, metrics_listing, print_json, scores_table, weights_listing
+from gansaku.terminal import Terminal, how_made, metrics_listing, number, print_json, scores_table, weights_listing
 
 
 def evaluate(
@@ -59,11 +62,11 @@ def evaluate(
         seed: Of the generator's latents.
         weights: The weight average or the raw weights of a run; the average if there is one.
         truncation: The largest latent value in standard deviations.
-        class_: Samples of one class only.
+        class_: Samples of one class only, against real ones of it.
         at: The checkpoint after so many samples; the newest if not given.
         size_: Resize pictures to squares of this side, or to WIDTHxHEIGHT.
         samples_split: The part of samples in a file that is scored.
-        per_class: A score for each class alone.
+        per_class: A score for each class alone, as a table.
         bias_curve: Also where the score would be with endless samples, from the curve over their number.
         budget: Pick n so that it is done in this time: 60s, 5m.
         neighbours: Draw generated samples with their nearest training samples into this file.
@@ -106,15 +109,72 @@ def evaluate(
 
 
 def tell(found: list[Score], as_json: bool, several: bool, force: bool) -> None:
-    """Print scores, then the differences of several sources; unlike ones are refused after that."""
+    """Print scores, those of classes as a table, then the differences of several sources; unlike ones are refused after it."""
     from gansaku import api_scores
 
     if as_json:
         print_json({"scores": [score.plain() for score in found]})
         return
-    print(scores_table(found))
+    whole = [score for score in found if not score.passport.label]
+    print("\n\n".join(([scores_table(whole)] if whole else []) + class_tables([one for one in found if one not in whole])))
     for difference in api_scores.differences(found, force) if several else []:
         print(printable(str(difference)))
+
+
+def class_tables(found: Sequence[Score]) -> list[str]:
+    """A table for each source: a row a class with its counts, a column a metric; below, how they were made, once each."""
+    tables = []
+    for source in dict.fromkeys(score.passport.generated for score in found):
+        scores = [score for score in found if score.passport.generated == source]
+        columns = list(dict.fromkeys(map(titled, scores)))
+        cells = {(score.passport.label, titled(score)): valued(score) for score in scores}
+        rows = [["class", "generated", "real", *columns]]
+        for label in dict.fromkeys(score.passport.label for score in scores):
+            counts = [(one.passport.n_generated, one.passport.n_real) for one in scores if one.passport.label == label]
+            real = min((n for _, n in counts if n), default=0)  # what learns from all classes has more
+            rows.append([label, f"{counts[0][0]:,}", f"{real:,}", *(cells.get((label, column), "–") for column in columns)])
+        tables.append("\n".join([printable(source), *aligned(rows), "", *notes_of(scores)]))
+    return tables
+
+
+def titled(score: Score) -> str:
+    """`↓ FD-random-2d`: the score's name without its counts and its class."""
+    return f"{ {'lower': '↓ ', 'higher': '↑ ', 'neither': ''}[score.better] }{score.name.partition('@')[0]}"
+
+
+def valued(score: Score) -> str:
+    interval = f"  [{number(score.interval[0])}, {number(score.interval[1])}]" if score.interval else ""
+    return f"{number(score.value)}{interval}"
+
+
+def aligned(rows: Sequence[Sequence[str]]) -> list[str]:
+    """Columns of text, the second and the third, which are counts, to the right."""
+    rows = [[printable(cell) for cell in row] for row in rows]
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    sides = ["<", ">", ">"] + ["<"] * (len(widths) - 3)
+    lines = (zip(row, sides, widths, strict=True) for row in rows)
+    return [("  " + "  ".join(f"{cell:{side}{width}}" for cell, side, width in line)).rstrip() for line in lines]
+
+
+def notes_of(scores: Sequence[Score]) -> list[str]:
+    """How scores of classes were made, all classes together, and their warnings: those that differ in numbers alone once."""
+    made: dict[str, dict[str, int]] = {}
+    warned: dict[str, list[tuple[str, str]]] = {}
+    for metric in dict.fromkeys(map(titled, scores)):
+        like = [score for score in scores if titled(score) == metric]
+        first, split = like[0].passport, like[0].passport.split.removesuffix(f", class {like[0].passport.label}")
+        n_real = sum(one.passport.n_real for one in like) if split != first.split else first.n_real
+        passport = replace(first, n_generated=sum(one.passport.n_generated for one in like), n_real=n_real, split=split)
+        made.setdefault(how_made(replace(like[0], passport=passport)), {})[like[0].name.partition("@")[0]] = 1
+        for score in like:
+            for warning in score.warnings:
+                warned.setdefault(re.sub(r"[\d.,]+", "0", warning), []).append((score.passport.label, warning))
+    lines = [f"{', '.join(names)}: {how}" if len(made) > 1 else how for how, names in made.items()]
+    for told in warned.values():
+        label, warning = told[0]
+        others = len({one for one, _ in told}) - 1
+        lines.append(f"{label}: {warning}" + (f" ({others} more like it)" if others else ""))
+    return [printable(line) for line in lines]
 
 
 def scores(

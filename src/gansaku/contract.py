@@ -63,6 +63,16 @@ class Network(ABC):
         return False
 
     @property
+    def looks_across(self) -> bool:
+        """Whether it compares the samples of the batch with each other, gathered over ranks: then no micro-batches."""
+        return False
+
+    @property
+    def reads_labels(self) -> bool:
+        """Whether its output depends on the labels; of a network that does not say so it is believed."""
+        return True
+
+    @property
     def piecewise_linear(self) -> bool:
         """Whether the module has `slope(x, labels, phase)`, its logits' gradient without double backward."""
         return False
@@ -299,10 +309,9 @@ class Method(Remembers, ABC):
         assert logits is not None
         return logits.sum(1)
 
-    @property
-    def plain_logit(self) -> bool:
-        """Whether in D's turn `logit` is that sum, so that the network's own slope may be taken for its gradient."""
-        return type(self).logit is Method.logit
+    def sums_logits(self, turn: Turn) -> bool:
+        """Whether in this turn `logit` is that sum, so that D's own slope may be taken for its gradient."""
+        return type(self).logit is Method.logit and turn.player == "discriminator"
 
 
 # All that losses and terms see
@@ -368,7 +377,7 @@ class Turn:
         """(N, C, *S): the gradient of the method's logit by x, differentiable by the weights. Labels: real ones' if None."""
         labels, x = self.labels if labels is None else labels, x.detach().requires_grad_()
         method, network = self.recipe.method, self.recipe.discriminator.network
-        plain = self.recipe.augment is None and self.player == "discriminator" and method.plain_logit
+        plain = self.recipe.augment is None and method.sums_logits(self)
         with torch.autocast(x.device.type, torch.bfloat16, enabled=self.recipe.precision == "bf16"):  # fp16 would underflow
             if self.recipe.fast == "all" and plain and network.piecewise_linear:
                 module: Any = self.nets["discriminator"]

@@ -63,7 +63,7 @@ def nearest(word: str, known: list[str]) -> str:
     """`; did you mean 'x'?` when a known word is close, else the list of what is known."""
     from difflib import get_close_matches  # not needed until something is wrong
 
-    close = get_close_matches(word, known, n=1, cutoff=0.6)
+    close = get_close_matches(word, known, n=1, cutoff=0.6) or [name for name in known if name.casefold() == word.casefold()]
     if close:
         return f"; did you mean {close[0]!r}?"
     return f"; known: {', '.join(sorted(known)) or 'none'}"

@@ -97,6 +97,7 @@ def check(recipe: Recipe) -> None:
     require(recipe.micro is None or recipe.micro >= 1, "micro", f"{recipe.micro} {samples}, or none")
     require(recipe.classes >= 0, "classes", f"{recipe.classes} is no number of classes; use 0 or more")
     check_limits(recipe)
+    check_networks(recipe)
     check_shapes(recipe)
     check_growth(recipe)
     check_loss(recipe)
@@ -105,6 +106,7 @@ def check(recipe: Recipe) -> None:
         for i, weighted in enumerate(player.terms):
             check_term(recipe, name, f"{path_of(name)}.terms.{i}", weighted.term)
     recipe.method.check(recipe)
+    check_classes(recipe)
 
 
 def path_of(player: str) -> str:
@@ -133,17 +135,38 @@ def check_term(recipe: Recipe, player: str, where: str, term: Term) -> None:
     name, meant = type(term).__name__, term.players
     judge = player if player in meant else "discriminator"  # whose slope it looks at
     require(not meant or player in meant, where, f"{name} does nothing for the {player}; it is for the {' and '.join(meant)}")
+    network = recipe.players[judge].network
+    norm = getattr(network, "norm", "none") == "batch"
+    cure = f"set {path_of(judge)}.network.norm=none or spectral" if norm else "use another network there, or no such term"
     require(
-        not (term.per_sample and recipe.players[judge].network.ties_samples),
+        not (term.per_sample and network.ties_samples),
         where,
-        f"{name} looks at the slope for each sample, which batch norm in the {judge} ties to the others; "
-        f"set {path_of(judge)}.network.norm=none or spectral",
+        f"{name} looks at the slope for each sample, and {type(network).__name__} of the {judge} ties it to the others (batch "
+        f"norm, minibatch discrimination); {cure}",
     )
     require(
         not term.looks_across or recipe.micro is None or recipe.micro >= recipe.batch,
         "micro",
         f"{name} looks at the whole batch, which micro-batches do not see; set micro=none",
     )
+
+
+def check_networks(recipe: Recipe) -> None:
+    """A discriminator has logits, and who looks at the whole batch gets it whole."""
+    logits = getattr(recipe.discriminator.network, "logits", 1)
+    require(logits > 0, "discriminator.network.logits", f"{logits}: the discriminator must say something; use 1 or more")
+    for name, player in recipe.players.items():
+        network, where = player.network, path_of(name)
+        require(
+            not network.looks_across or recipe.micro is None or recipe.micro >= recipe.batch,
+            "micro",
+            f"{type(network).__name__} of the {name} looks at the whole batch, which micro-batches do not see; set micro=none",
+        )
+        require(
+            getattr(network, "norm", "") != "spectral" or player.clip is None,
+            f"{where}.clip",
+            f"{player.clip} would bound weights that spectral norm divides by their size anyway; set one of both to none",
+        )
 
 
 def check_growth(recipe: Recipe) -> None:
@@ -173,11 +196,26 @@ def check_shapes(recipe: Recipe) -> None:
     )
 
 
+def check_classes(recipe: Recipe) -> None:
+    """Networks that read or tell classes know as many as the recipe has; and if it has some, the generator reads them."""
+    for name, player in recipe.players.items():
+        for field in ("classes", "label_planes"):
+            known = getattr(player.network, field, 0)
+            where = f"{path_of(name)}.network.{field}"
+            require(known in (0, recipe.classes), where, f"{known} is not the recipe's {recipe.classes} classes; set both")
+    network = recipe.generator.network
+    how = "set generator.network.classes too" if hasattr(network, "classes") else "use 0, or ChainerGenerator with classes"
+    deaf = f"{recipe.classes}, and {type(network).__name__} does not read which one is asked for; {how}"
+    require(recipe.classes == 0 or network.reads_labels, "classes", deaf)
+
+
 def check_loss(recipe: Recipe) -> None:
     """Losses, targets and micro-batches that go together."""
     loss, method = recipe.loss, type(recipe.method).__name__
     if not recipe.method.reads_loss:
         require(loss is None, "loss", f"{method} has losses of its own; set loss=none, or another method")
+        unread = f"{method} reads no targets, so {type(recipe.targets).__name__} would change nothing; use Hard"
+        require(isinstance(recipe.targets, Hard), "targets", unread)
     require(loss is not None or not recipe.method.reads_loss, "loss", f"{method} needs an adversarial loss")
     if loss is None:
         return

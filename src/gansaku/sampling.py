@@ -39,6 +39,29 @@ def sample(
     return torch.stack([made[i // BLOCK][i % BLOCK] for i in which])
 
 
+def shared(n: int, classes: int) -> tuple[tuple[int, ...], int]:
+    """Of which classes to show n samples at most, and how many of each, all the same; if need be, n of them, evenly taken."""
+    shown = min(n, classes)
+    return tuple(i * classes // shown for i in range(shown)), n // shown
+
+
+@torch.no_grad()
+def class_grid(
+    generator: nn.Module,
+    recipe: Recipe,
+    labels: Sequence[int],
+    each: int,
+    seed: int = 0,
+    truncation: float | None = None,
+    phase: Phase | None = None,
+) -> Tensor:
+    """(len(labels), each, C, *S): samples 0, 1, … as they are of each of these classes, so equal latents side by side."""
+    z = latents_of(generator, recipe, each, seed, truncation).repeat(len(labels), 1)
+    of = torch.tensor(labels, device=z.device).repeat_interleave(each)
+    made = in_blocks(generator, z, of, phase or recipe.phase(recipe.length))
+    return made.view(len(labels), each, *made.shape[1:])
+
+
 @torch.no_grad()
 def walk(
     generator: nn.Module,
@@ -50,14 +73,11 @@ def walk(
     phase: Phase | None = None,
 ) -> Tensor:
     """(stops * WALK, C, *S): the straight way in latent space from sample 0 to 1, 2, … and back to 0, of one class."""
-    blocks = range(-(-stops // BLOCK))
-    z = torch.cat([latents(generator, recipe, seed, block, truncation) for block in blocks])[:stops]
+    z = latents_of(generator, recipe, stops, seed, truncation)
     share = torch.linspace(0, 1, WALK + 1, device=z.device, dtype=z.dtype)[:-1].view(1, -1, 1)
     path = torch.lerp(z[:, None], z.roll(-1, 0)[:, None], share).flatten(0, 1)
-    padded = torch.cat([path, path[:1].expand(-len(path) % BLOCK, -1)])
-    labels = torch.full((BLOCK,), label or 0, device=z.device)
-    phase = phase or recipe.phase(recipe.length)
-    return torch.cat([generate(generator, part, labels, phase) for part in torch.split(padded, BLOCK)])[: len(path)]
+    labels = torch.full((len(path),), label or 0, device=z.device)
+    return in_blocks(generator, path, labels, phase or recipe.phase(recipe.length))
 
 
 def latents(generator: nn.Module, recipe: Recipe, seed: int, block: int, truncation: float | None = None) -> Tensor:
@@ -65,6 +85,20 @@ def latents(generator: nn.Module, recipe: Recipe, seed: int, block: int, truncat
     like = next(generator.parameters()).new_empty(0)
     z = recipe.latent.sample(Draw(seed, block, Rows(0, BLOCK, BLOCK), like), "sample")
     return z if truncation is None else recipe.latent.truncated(z, truncation)
+
+
+def latents_of(generator: nn.Module, recipe: Recipe, n: int, seed: int, truncation: float | None) -> Tensor:
+    """(n, Z): the latents of samples 0 … n-1."""
+    blocks = range(-(-n // BLOCK))
+    return torch.cat([latents(generator, recipe, seed, block, truncation) for block in blocks])[:n]
+
+
+def in_blocks(generator: nn.Module, z: Tensor, labels: Tensor, phase: Phase) -> Tensor:
+    """(n, Z) and (n,) -> (n, C, *S), made in full blocks whatever n is; what fills the last one is left out."""
+    n, rest = len(z), -len(z) % BLOCK
+    z, labels = torch.cat([z, z[:1].expand(rest, -1)]), torch.cat([labels, labels[:1].expand(rest)])
+    parts = zip(torch.split(z, BLOCK), torch.split(labels, BLOCK), strict=True)
+    return torch.cat([generate(generator, *part, phase) for part in parts])[:n]
 
 
 def generate(generator: nn.Module, z: Tensor, labels: Tensor, phase: Phase) -> Tensor:

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import re
 import sys
+import textwrap
 import time
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
@@ -197,14 +199,44 @@ def weights_listing(found: Sequence[Mapping[str, Any]]) -> str:
     return "\n".join(lines)
 
 
-def listing(found: list[dict[str, Any]]) -> str:
-    """Recipes, one a paragraph: name, status, parameters and what it is."""
-    lines = []
+WIDE = 100  # columns
+
+
+def listing(found: Sequence[Mapping[str, Any]]) -> str:
+    """Recipes, one a paragraph: name, status and parameters; what it is; where it comes from and what was measured."""
+    left = max(len(one["name"]) for one in found) + 2
+    lines = [f"{'recipe':{left}}{'status':17}parameters", ""]
     for one in found:
-        counts = ", ".join(f"{name} {count:,}" for name, count in one["parameters"].items())
-        shape = "×".join(map(str, one["shape"]))
-        lines += [f"{one['name']:14} {one['summary']}", f"{'':14} {one['status']}; parameters at {shape}: {counts}", ""]
-    return "\n".join([*lines, "gansaku recipes show NAME tells more."])
+        counts = ", ".join(f"{name} {short(count)}" for name, count in one["parameters"].items())
+        shape = "×".join(map(str, one["shape"])) + (f", {one['classes']} classes" if one["classes"] else "")
+        source = f"Source: {first_clause(one['source'])}. " if one["source"] else ""
+        sentences = [one["summary"], f"{source}Counted at {shape}."]
+        if one["measured"]:
+            sentences.append(f"Measured: {one['measured'].rstrip('.')}.")
+        lines.append(f"{printable(one['name']):{left}}{one['status']:17}{counts}")
+        lines += [filled(said) for said in sentences]
+        lines.append("")
+    return "\n".join([*lines, "`gansaku recipes show NAME` tells more; `gansaku verify NAME` checks it in a short run."])
+
+
+def filled(text: str) -> str:
+    """Text in lines that are WIDE, indented, with what goes on indented further."""
+    return textwrap.fill(
+        printable(text), WIDE, initial_indent="    ", subsequent_indent="      ", break_on_hyphens=False, break_long_words=False
+    )
+
+
+def short(count: int) -> str:
+    """3,894,275 as 3.89 M: three digits are enough to compare."""
+    for unit, name in ((1e9, " G"), (1e6, " M"), (1e3, " k")):
+        if count >= 0.9995 * unit:
+            return f"{count / unit:#.3g}".rstrip(".") + name
+    return str(count)
+
+
+def first_clause(text: str) -> str:
+    """A text up to its first colon, semicolon or full stop before another clause: `et al. 2017` and `arXiv:1704` hold none."""
+    return re.split(r"[:;]\s|\.\s(?=[A-Z`])", text, maxsplit=1)[0].rstrip(".")
 
 
 class Terminal(Listener):

@@ -9,7 +9,7 @@ from torch import Tensor
 
 from gansaku import ranks
 from gansaku.contract import Term, Turn
-from gansaku.parts import part
+from gansaku.parts import part, require
 
 DISCRIMINATOR = ("discriminator",)
 
@@ -54,6 +54,9 @@ class Dragan(Term):
     per_sample: ClassVar[bool] = True
     looks_across: ClassVar[bool] = True
     players: ClassVar[tuple[str, ...]] = DISCRIMINATOR
+
+    def __post_init__(self) -> None:
+        require(self.strength >= 0, "strength", f"{self.strength:g} must not be negative; 0 looks at the samples themselves")
 
     def __call__(self, turn: Turn) -> Tensor:
         deviation = ranks.gather(turn.real).std(0, unbiased=False)

@@ -202,7 +202,7 @@ class TestRecipes:
         assert from_toml(to_toml(made)) == made
 
     def test_the_conditional_one_is_refused_for_data_without_classes(self):
-        with pytest.raises(RecipeError, match="plain has no labels, and this recipe needs classes; class folders make some"):
+        with pytest.raises(RecipeError, match=r"^cramer-conditional: needs classes; class folders make some"):
             find("cramer-conditional", Facts("plain", PICTURES, 50, ()))
 
     def test_lists_describe_the_conditional_one_for_ten_classes(self):
@@ -233,7 +233,7 @@ def uniform(turn, purpose, *each):
 
 
 @pytest.mark.parametrize("name", ["cramer", "cramer-conditional"])
-@pytest.mark.parametrize("shape", [PICTURES, VOXELS], ids=["2d", "3d"])
+@pytest.mark.parametrize("shape", [PICTURES, (1, 8, 8, 8)], ids=["2d", "3d"])
 def test_the_recipes_training_is_the_one_written_out(name, shape):
     """Three cycles of five critic steps; with labels every network hears the real ones', the penalty's points too."""
     recipe = small(name, shape)

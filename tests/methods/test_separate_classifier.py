@@ -17,8 +17,10 @@ from gansaku.data.store import Facts
 from gansaku.errors import RecipeError
 from gansaku.methods.adversarial import Adversarial
 from gansaku.methods.class_losses import CrossEntropy, WassersteinClasses, right
+from gansaku.methods.separate_classifier import SeparateClassifier
 from gansaku.networks.chainer_gan_lib import ChainerDiscriminator, ChainerGenerator
 from gansaku.networks.dcgan import DCGANDiscriminator, DCGANGenerator
+from gansaku.parts import part
 from gansaku.recipe import from_toml, to_toml
 from gansaku.recipes.registry import find
 from gansaku.terms import R1, GradientPenalty
@@ -202,6 +204,21 @@ def test_the_discriminators_own_slope_is_taken_in_its_turn_and_never_in_the_clas
         torch.testing.assert_close(value, copies(slow)[name], rtol=1e-10, atol=1e-10, msg=name)
 
 
+@part
+class Doubled(SeparateClassifier):
+    """D's penalties look at twice its logit."""
+
+    def logit(self, turn, x, labels):
+        return 2 * super().logit(turn, x, labels)
+
+
+def test_a_logit_of_ones_own_is_what_penalties_look_at_on_the_fast_path_too():
+    method = Doubled(class_loss=WassersteinClasses(), classifier=chainer((3, 8, 16)).method.classifier)
+    ways = [trained(chainer((3, 8, 16), method=method, fast=fast), 1)[2][0] for fast in ("all", "none")]
+    penalties = [signals["discriminator/loss/gradient_penalty"].item() for signals in ways]
+    assert penalties[0] == pytest.approx(penalties[1], rel=1e-9)
+
+
 def test_a_penalty_on_the_classifier_changes_the_classifier():
     recipe = wasserstein_classes.recipe()
     (_, with_it, signals), (_, without, _) = trained(recipe), trained(recipe.but({"method.classifier.terms": ()}))
@@ -239,7 +256,7 @@ BASE = separate_classifier.recipe()
                 "method.classifier.network": ChainerDiscriminator(PICTURES, logits=0, classes=4),
                 "method.classifier.terms": (Weighted(1.0, GradientPenalty()),),
             },
-            r"batch norm in the classifier ties to the others; set method\.classifier\.network\.norm=none",
+            r"of the classifier ties it to the others \(batch norm, .*; set method\.classifier\.network\.norm=none",
         ),
         (
             {"generator.terms": BASE.discriminator.terms},

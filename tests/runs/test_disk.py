@@ -74,7 +74,7 @@ def hurry(patch):
     patch.setattr(recorder, "WAITS", (0.0, 0.0, 0.0))
     picture = io.BytesIO()
     Image.new("RGB", (4, 4)).save(picture, "png")
-    patch.setattr(watchers, "sheet_png", lambda recipe, state, run: picture.getvalue())
+    patch.setattr(watchers, "sheet_png", lambda recipe, state, run, classes: picture.getvalue())
     patch.setattr(typing, "get_type_hints", functools.cache(typing.get_type_hints))
 
 

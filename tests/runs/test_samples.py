@@ -151,8 +151,11 @@ def test_every_picture_says_where_it_comes_from(tmp_path, shape):
     assert picture(written("folder", source, 2)["000001.png"])[1] == {**said, "Sample": "1"}
     assert picture(written("all.png", source, 2))[1] == {**said, "Sample": "0–1"}
     assert picture(written("one.png", source, 1))[1]["Sample"] == "0"
-    plain = picture(written("plain", samples.source(run), 1)["000000.png"])[1]
-    assert plain.keys() == said.keys() - {"Class", "Truncation"} | {"Sample"}
+    plain = picture(written("plain", samples.source(run), 2)["dog"]["000001.png"])[1]
+    assert plain.keys() == said.keys() - {"Truncation"} | {"Sample"}
+    assert plain["Class"] == "dog"
+    without = run_of(tmp_path / "without", shape)
+    assert picture(written("single", samples.source(without), 1)["000000.png"])[1].keys() == plain.keys() - {"Class"}
 
 
 def test_a_label_and_a_truncation_change_the_samples(tmp_path):

@@ -28,12 +28,12 @@ CASES = [(name, shape) for name in MODULES for shape in (PICTURES, VOXELS)]
 every_fixture = pytest.mark.parametrize(("name", "shape"), CASES, ids=lambda x: x if isinstance(x, str) else f"{len(x) - 1}d")
 
 REFUSE_MICRO_BATCHES = {  # and the recipe says so
+    "minibatch": "looks at the whole batch",
     "dogs": "its loss compares with the mean over the batch",
     "relativistic_average": "its loss compares with the mean over the batch",
 }
 DIFFER_IN_MICRO_BATCHES = {
     "batch_norm": "each micro-batch is normalized by its own mean",
-    "minibatch": "a sample is compared with the others of its own micro-batch",
     "dropout": "the network draws its masks by itself, one micro-batch after the other",
     "spectral": "the singular vectors move with every pass, and there are more passes",
 }

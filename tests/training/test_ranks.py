@@ -18,6 +18,7 @@ from gansaku import ranks
 from gansaku.contract import Phase
 from gansaku.errors import RecipeError
 from gansaku.losses import RelativisticAverage
+from gansaku.training import step
 from gansaku.training.state import begin, counts
 from gansaku.training.step import cycle
 
@@ -25,7 +26,7 @@ torch.set_num_threads(1)
 
 MODULES = methods()
 CYCLES, TIMEOUT = 5, 60  # seconds without an answer from the other rank; three times that for all
-DIFFER_OVER_RANKS = {"dropout": "every rank draws the masks of its rows from the same seed"}
+DIFFER_OVER_RANKS = {"dropout": "every rank draws the masks of its rows from a seed of its own"}
 TRAINED = [name for name in MODULES if name not in DIFFER_OVER_RANKS]
 SHAPES = {"batch_norm": [PICTURES, VOXELS], "wgan_gp": [PICTURES, VOXELS], "relativistic_average": [PICTURES, VOXELS]}
 
@@ -46,6 +47,17 @@ def trained(name, shape):
 
 def everything():
     return {f"{name} {len(shape) - 1}d": trained(name, shape) for name in TRAINED for shape in SHAPES.get(name, [PICTURES])}
+
+
+def test_what_a_network_draws_by_itself_comes_from_another_seed_on_every_rank(monkeypatch):
+    """The same masks on all ranks would drop the same places of all their samples."""
+    recipe, seeds = MODULES["dropout"].recipe(PICTURES), []
+    pieces = data(recipe)(0, recipe.phase(0))
+    monkeypatch.setattr(step, "reseed", lambda device, seed: seeds.append(seed))
+    for rank in (0, 1):
+        monkeypatch.setattr(ranks, "mine", lambda rank=rank: rank)
+        cycle(begin(recipe), recipe, lambda seen, phase: pieces)
+    assert len(set(seeds)) == len(seeds) == 2 * len(recipe.cycle)
 
 
 def numbers():

@@ -11,7 +11,7 @@ from typing import Any
 import torch
 
 from gansaku import __version__
-from gansaku.errors import DataError, UsageError
+from gansaku.errors import DataError, UsageError, nearest
 from gansaku.evaluation.features import extracted, key, prune
 from gansaku.evaluation.samples import Samples
 from gansaku.extractors.contract import Extractor
@@ -56,9 +56,17 @@ class Scorer:
     device: str = "cpu"
     _side: Side | None = field(default=None, init=False)
     _references: dict[int, Any] = field(default_factory=dict, init=False)
+    _parts: dict[int, Side] = field(default_factory=dict, init=False)
 
     def __post_init__(self) -> None:
         check(self.metrics, self.real.shape, self.extractor)
+        for metric in self.by_labels:
+            check_has_classes(metric, self.real)
+
+    @property
+    def by_labels(self) -> list[Metric]:
+        """The metrics that need to know classes."""
+        return [metric for metric in self.metrics if "labels" in metric.needs]
 
     @property
     def needs(self) -> set[Need]:
@@ -85,7 +93,9 @@ class Scorer:
     def real_for(self, metric: Metric) -> Side:
         """The real samples that a metric gets: the first ones."""
         whole, n = self.real_side(), self.counted(metric) if metric.reads_real else 0
-        return whole if n == whole.n else whole.rows(torch.arange(n))
+        if n not in self._parts:
+            self._parts[n] = whole if n == whole.n else whole.rows(torch.arange(n))
+        return self._parts[n]
 
     def side(self, samples: Samples, n: int, needs: Iterable[Need], what: str) -> Side:
         """What the metrics need to know of the first n samples."""
@@ -122,10 +132,15 @@ class Scorer:
         return self._references[id(metric)]
 
     def score(self, generated: Samples, told: Told | None = None) -> list[Score]:
-        """Every number of every metric. Raises UsageError where there are too few samples, or of another shape."""
+        """Every number of every metric. Raises UsageError for too few samples, of another shape, or without classes."""
         check_shapes(self.needs, generated, self.real)
+        for metric in self.by_labels:
+            check_has_classes(metric, generated)
+            check_known(f"--metrics {', '.join(metric.gives)}", generated, self.real)
         n = self.n if generated.count is None else min(self.n, generated.count)
         side = self.side(generated, n, self.needs, "generated")
+        if self.by_labels:
+            side = numbered_alike(side, generated.classes, self.real.classes)
         return [score for metric in self.metrics for score in self.scored(metric, self.real_for(metric), side, generated, told)]
 
     def scored(
@@ -212,28 +227,49 @@ class Scorer:
         return scores
 
     def by_class(self, generated: Samples, told: Told | None = None) -> list[Score]:
-        """The numbers of each class alone, generated against real samples of that class."""
-        if not self.real.classes or not generated.classes:
-            which = self.real.name if not self.real.classes else generated.name
-            raise UsageError("--per-class", f"{which} has no classes", "CLASS")
-        real, n = self.real_side(), self.n if generated.count is None else min(self.n, generated.count)
-        side = self.side(generated, n, self.needs, "generated")
-        names = dict(zip(range(len(generated.classes)), generated.classes, strict=True))
-        scores = []
-        for number, name in names.items():
-            if name not in self.real.classes:
-                raise UsageError("--per-class", f"{self.real.name} has no class {name!r}", "CLASS")
-            there = rows_of(real, self.real.classes.index(name))
+        """The numbers of each class alone, generated against real samples of that class.
+
+        A metric that needs classes has all real samples beside the generated ones of one class. What has too few samples is
+        left out, and the others' warnings name it. Raises UsageError where nothing is left, or for unknown classes.
+        """
+        for samples in (self.real, generated):
+            if not samples.classes:
+                raise UsageError("--per-class", f"{samples.name} has no classes", "CLASS")
+        check_known("--per-class", generated, self.real)
+        check_shapes(self.needs, generated, self.real)
+        n = self.n if generated.count is None else min(self.n, generated.count)
+        side = numbered_alike(self.side(generated, n, self.needs, "generated"), generated.classes, self.real.classes)
+        scores: list[Score] = []
+        few: list[str] = []
+        for name in generated.classes:
+            number, told_class = self.real.classes.index(name), replace(told or Told(), label=name)
             made = rows_of(side, number)
             for metric in self.metrics:
-                scores += self.scored(metric, there, made, generated, replace(told or Told(), label=name), whole=False)
-        return scores
+                whole = metric in self.by_labels
+                there = self.real_for(metric) if whole else rows_of(self.real_for(metric), number)
+                try:
+                    scores += self.scored(metric, there, made, generated, told_class, whole)
+                except UsageError as error:
+                    if error.code != "COUNT":
+                        raise
+                    few.append(f"{name} ({error.where} {error.sentence})")
+        if few and not scores:
+            raise UsageError("--per-class", f"no class has samples enough: {few[0]}; a larger -n takes more", "COUNT")
+        more = f" and {len(few) - 4} more" if len(few) > 4 else ""
+        note = (f"left out for lack of samples: {', '.join(few[:4])}{more}; a larger -n takes more",) if few else ()
+        return [replace(score, warnings=score.warnings + note) for score in scores]
 
 
 def rows_of(side: Side, label: int) -> Side:
     """The samples of one class."""
     assert side.labels is not None
     return side.rows(torch.nonzero(side.labels == label).flatten())
+
+
+def numbered_alike(side: Side, names: Sequence[str], real: Sequence[str]) -> Side:
+    """The same with its labels as the real side numbers them; `names` are its own classes, all of which `real` has."""
+    assert side.labels is not None
+    return replace(side, labels=torch.tensor([real.index(name) for name in names])[side.labels])
 
 
 def titled(output: Output, extractor: Extractor | None) -> str:
@@ -269,6 +305,20 @@ def check_shapes(needs: set[Need], generated: Samples, real: Samples) -> None:
         raise UsageError(generated.name, f"holds samples of {a}, and {real.name} of {b}", "SHAPE")
     if a != b and "samples" in needs:
         raise UsageError(generated.name, f"holds samples of {a}, and {real.name} of {b}; give --size", "SHAPE")
+
+
+def check_has_classes(metric: Metric, samples: Samples) -> None:
+    """Raises UsageError where a metric needs classes and there are none."""
+    if not samples.classes:
+        sentence = f"needs to know classes, and {samples.name} has none; class folders, or a run with classes, have some"
+        raise UsageError(f"--metrics {', '.join(metric.gives)}", sentence, "CLASS")
+
+
+def check_known(where: str, generated: Samples, real: Samples) -> None:
+    """Raises UsageError for a class of the generated samples that the real ones do not have."""
+    for name in generated.classes:
+        if name not in real.classes:
+            raise UsageError(where, f"{real.name} has no class {name!r}{nearest(name, list(real.classes))}", "CLASS")
 
 
 def about_jpeg(a: float | None, b: float | None) -> tuple[str, ...]:

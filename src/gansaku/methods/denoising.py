@@ -79,8 +79,9 @@ def features(turn: Turn, which: Literal["real", "fake"]) -> Tensor:
 
 def denoised(turn: Turn, x: Tensor) -> Tensor:
     """(N, F) -> (N, F): what the denoiser makes of features, in their dtype also beside bf16 networks."""
-    made: Tensor = turn.nets["denoiser"](x, turn.labels, turn.phase).features
-    return made.to(x.dtype)
+    labels = turn.piece.fake_labels if turn.player == "generator" else turn.labels
+    made: Tensor = turn.nets["denoiser"](x, labels, turn.phase).features
+    return made
 
 
 @contextmanager

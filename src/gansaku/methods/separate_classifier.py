@@ -75,6 +75,5 @@ class SeparateClassifier(Adversarial):
             return super().logit(turn, x, labels)
         return -self.class_loss(self.classes(turn, x, labels), labels)
 
-    @property
-    def plain_logit(self) -> bool:
-        return True
+    def sums_logits(self, turn: Turn) -> bool:
+        return type(self).logit is SeparateClassifier.logit and turn.player == "discriminator"

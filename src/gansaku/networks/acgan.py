@@ -21,11 +21,6 @@ from gansaku.networks.chainer_gan_lib import EIGHTH, SLOPE, check_shape, set_wei
 from gansaku.parts import part, require
 
 
-def check_classes(classes: int) -> None:
-    """There is something to tell apart."""
-    require(classes >= 1, "classes", f"{classes} is no number of classes; use 1 or more")
-
-
 @part
 class ACGANGenerator(Network):
     """z (N, latent) beside a one-hot label -> (N, *shape) in [-1, 1]: linear, three 5-wide doublings, tanh.
@@ -40,7 +35,7 @@ class ACGANGenerator(Network):
 
     def __post_init__(self) -> None:
         check_shape(self.shape, self.width)
-        check_classes(self.classes)
+        require(self.classes >= 1, "classes", f"{self.classes} is no number of classes; use 1 or more")
 
     def build(self) -> nn.Module:
         return Generator(self)
@@ -83,7 +78,7 @@ class ACGANDiscriminator(Network):
 
     def __post_init__(self) -> None:
         check_shape(self.shape, self.width)
-        check_classes(self.classes)
+        require(self.classes >= 1, "classes", f"{self.classes} is no number of classes; use 1 or more")
         require(0 <= self.dropout < 1, "dropout", f"{self.dropout:g} must lie in [0, 1)")
         require(self.noise >= 0, "noise", f"{self.noise:g} must not be negative")
 

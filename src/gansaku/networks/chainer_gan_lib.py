@@ -22,11 +22,11 @@ SLOPE = 0.2  # of its leaky ReLU
 EIGHTH = 8
 
 
-def check_shape(shape: tuple[int, ...], width: int, part: int = EIGHTH) -> None:
+def check_shape(shape: tuple[int, ...], width: int, divisor: int = EIGHTH) -> None:
     """Sides are multiples of eight, or of another number, in two or three dimensions."""
     require(len(shape) in (3, 4), "shape", f"{shape} is no (C, H, W) and no (C, D, H, W)")
-    wrong = [side for side in shape[1:] if side % part]
-    require(not wrong, "shape", f"{shape}: sides must be multiples of {part}; {wrong[0] if wrong else 0} is none")
+    wrong = [side for side in shape[1:] if side % divisor]
+    require(not wrong, "shape", f"{shape}: sides must be multiples of {divisor}; {wrong[0] if wrong else 0} is none")
     require(width >= 1, "width", f"{width} is no number of channels")
 
 
@@ -64,6 +64,11 @@ class ChainerGenerator(Network):
         check_shape(self.shape, self.width)
         require(self.norm != "spectral", "norm", "spectral is not built here; use batch or none")
         require(self.classes >= 0, "classes", f"{self.classes} is no number of classes; use 0 or more")
+        require(0 <= self.leak < 1, "leak", f"{self.leak:g} is no slope of a leaky ReLU; use 0 to below 1")
+
+    @property
+    def reads_labels(self) -> bool:
+        return self.classes > 0
 
     def build(self) -> nn.Module:
         return Generator(self)
@@ -132,6 +137,10 @@ class ChainerDiscriminator(Network):
     @property
     def ties_samples(self) -> bool:
         return self.norm == "batch" or self.kernels > 0
+
+    @property
+    def looks_across(self) -> bool:
+        return self.kernels > 0
 
     @property
     def piecewise_linear(self) -> bool:

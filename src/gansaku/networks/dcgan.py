@@ -43,6 +43,10 @@ class DCGANGenerator(Network):
     def __post_init__(self) -> None:
         check_shape(self.shape, self.width)
 
+    @property
+    def reads_labels(self) -> bool:
+        return False
+
     def build(self) -> nn.Module:
         return Generator(self)
 

@@ -23,6 +23,6 @@ class MinibatchDiscrimination(nn.Module):
         mine: Tensor = self.project(x).view(len(x), self.kernels, self.size)
         mine = mine.to(torch.promote_types(mine.dtype, torch.float32))  # half precision is too coarse for distances
         everyone = ranks.gather(mine)
-        apart = (mine[:, None] - everyone[None]).abs().sum(3)  # (N, all, kernels)
-        near = torch.exp(-apart).sum(1) - 1  # itself is at no distance
+        apart = torch.cdist(mine.transpose(0, 1).contiguous(), everyone.transpose(0, 1).contiguous(), p=1)  # (kernels, N, all)
+        near = torch.exp(-apart).sum(2).t() - 1  # itself is at no distance
         return torch.cat([x, near.to(x.dtype)], 1)

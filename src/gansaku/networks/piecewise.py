@@ -44,7 +44,10 @@ def slope(layers: nn.Module, x: Tensor) -> Tensor:
 
 
 def uncached(x: Tensor) -> torch.autocast:
-    """Autocast as it is, less its cache: a bf16 copy of a weight that is made without gradients must not be met again."""
+    """Autocast as it is, less its cache: a bf16 copy of a weight that is made without gradients must not be met again.
+
+    torch 2.13 takes care of that by itself; versions before it are not known to.
+    """
     kind = x.device.type
     return torch.autocast(kind, torch.get_autocast_dtype(kind), torch.is_autocast_enabled(kind), cache_enabled=False)
 
@@ -56,8 +59,9 @@ def passed(layer: nn.Module, x: Tensor) -> tuple[Tensor, Back]:
     if isinstance(layer, Residual):
         (main, main_back), (side, side_back) = passed(layer.main, x), passed(layer.shortcut, x)
         return main + side, lambda g: main_back(g) + side_back(g)
+    shape = x.shape  # and not x itself, which nobody needs any more
     if isinstance(layer, CONVOLUTIONS):
-        return layer(x), lambda g: transposed(layer, g, x.shape)
+        return layer(x), lambda g: transposed(layer, g, shape)
     if isinstance(layer, nn.Linear):
         return layer(x), lambda g: functional.linear(g, layer.weight.t())
     if isinstance(layer, nn.ReLU | nn.LeakyReLU):
@@ -66,7 +70,7 @@ def passed(layer: nn.Module, x: Tensor) -> tuple[Tensor, Back]:
         factor = torch.where(x > 0, one, getattr(layer, "negative_slope", 0.0))
         return y, lambda g: g * factor
     if isinstance(layer, nn.Flatten):
-        return layer(x), lambda g: g.reshape(x.shape)
+        return layer(x), lambda g: g.reshape(shape)
     if isinstance(layer, nn.Identity):
         return x, lambda g: g
     raise TypeError(f"{type(layer).__name__} is no layer whose way back is known")

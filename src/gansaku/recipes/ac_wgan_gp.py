@@ -9,7 +9,6 @@ from __future__ import annotations
 
 from gansaku.contract import Player, Weighted
 from gansaku.data.store import Facts
-from gansaku.errors import RecipeError
 from gansaku.losses import Wasserstein
 from gansaku.methods.adversarial import generator_first
 from gansaku.methods.auxiliary_classifier import AuxiliaryClassifier
@@ -18,19 +17,12 @@ from gansaku.methods.separate_classifier import SeparateClassifier
 from gansaku.networks.chainer_gan_lib import ChainerDiscriminator, ChainerGenerator
 from gansaku.optimizers import Adam
 from gansaku.recipe import Recipe
-from gansaku.recipes.chainer_gan_lib import CIFAR, FIRST, adversarial
+from gansaku.recipes.chainer_gan_lib import CIFAR, FIRST, adversarial, number_of_classes
 from gansaku.recipes.registry import recipe_function
 from gansaku.terms import GradientPenalty
 
 EPSILON = 100.0
 PENALTY = Weighted(10.0, GradientPenalty())
-
-
-def number_of_classes(name: str, facts: Facts) -> int:
-    """K. Raises RecipeError where the data have no classes."""
-    if not facts.classes:
-        raise RecipeError(name, "needs classes; class folders make some", "CLASSES")
-    return len(facts.classes)
 
 
 def separate(name: str, facts: Facts, class_loss: ClassLoss, *terms: Weighted) -> Recipe:
@@ -59,7 +51,8 @@ def ac_wgan_gp(facts: Facts) -> Recipe:
             for the fakes, z of 128 from U(-1, 1). C and D are not printed in the article:
             assumed to be chainer-gan-lib's WGAN discriminator with 1 and with 10 outputs. Learning rates are not printed
             either: Adam 2e-4, β (0, 0.9), batch 64 and 100,000 iterations are chainer-gan-lib's `wgan_gp`.
-    Expect: class accuracy of the samples far above chance; the article shows pictures and no figure. MEASURED: not yet.
+    Departs: computed in bf16 where the machine has it; precision=fp32 is the source's.
+    Expect: the article calls its own result a failure, shows pictures and prints no figure. MEASURED: not at this length.
     Watch:  it "goes mad at once", says the article: G's loss is a hundred parts class to one part looks.
             method.weight=1 or 10 shifts that, generator.network.norm=none is its `use_bn=False`.
     """
@@ -76,6 +69,7 @@ def ac_wgan_gp_wasserstein(facts: Facts) -> Recipe:
             of it. The form is ours: C raises its output for a real sample's class over the mean of the others, G does the
             same for its fakes with weight ε 100, and C's slope is pulled to 1 between real and fake, λ 10, as D's is.
             Everything else as ac-wgan-gp.
+    Departs: computed in bf16 where the machine has it; precision=fp32 is the source's.
     Expect: failure, as the article reports it. MEASURED: not yet.
     Watch:  class_accuracy of classifier and generator: whether C learns at all, and whether G follows.
     """
@@ -92,6 +86,7 @@ def ac_wgan_gp_head(facts: Facts) -> Recipe:
             and K class outputs on the same layers, and learns classes from real samples and fakes with weight 1 (Odena et
             al. 2017, arXiv:1610.09585, eq. 3); G's weight is the article's ε 100. G first, then D on the same fakes.
             Everything else as ac-wgan-gp.
+    Departs: computed in bf16 where the machine has it; precision=fp32 is the source's.
     Expect: failure, as the article reports it. MEASURED: not yet.
     Watch:  it "goes mad at once"; D's two tasks share all of its layers, so one may drown the other.
     """

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from gansaku.contract import AdversarialLoss, Move, Player, Term, Weighted
 from gansaku.data.store import Facts
+from gansaku.errors import RecipeError
 from gansaku.latents import Uniform
 from gansaku.losses import Logistic, Wasserstein
 from gansaku.methods.adversarial import Adversarial, critic, generator_first
@@ -23,6 +24,13 @@ CIFAR = (3, 32, 32)
 ITERATIONS = 100_000
 BATCH = 64
 FIRST = (0.0, 0.9)  # Adam's β where example.sh names none
+
+
+def number_of_classes(name: str, facts: Facts) -> int:
+    """K. Raises RecipeError where the data have no classes."""
+    if not facts.classes:
+        raise RecipeError(name, "needs classes; class folders make some", "CLASSES")
+    return len(facts.classes)
 
 
 def adversarial(
@@ -57,6 +65,7 @@ def dcgan_chainer(facts: Facts) -> Recipe:
     gansaku train dcgan-chainer --data cifar10.zip
 
     Source: chainer-gan-lib, `dcgan`: Adam 2e-4, β (0, 0.9), softplus losses, one step each on the same fakes, G first.
+    Departs: computed in bf16 where the machine has it; precision=fp32 is the source's.
     Expect: FID 34.3, Inception Score 6.7 (its README, after 100,000 iterations). MEASURED: not at this length.
     """
     return adversarial(facts, Logistic(), norm="batch")
@@ -70,6 +79,7 @@ def minibatch(facts: Facts) -> Recipe:
 
     Source: chainer-gan-lib, `minibatch_discrimination`: 100 kernels of 5 values, Adam 1e-4, β (0, 0.9), one step each on
             the same fakes, G first. Salimans et al. 2016, arXiv:1606.03498, sec. 3.2.
+    Departs: computed in bf16 where the machine has it; precision=fp32 is the source's.
     Expect: FID 31.3, Inception Score 7.0 (its README, after 100,000 iterations). MEASURED: not at this length.
     """
     base = adversarial(facts, Logistic(), lr=1e-4, norm="batch")
@@ -85,6 +95,7 @@ def wgan(facts: Facts) -> Recipe:
     Source: Arjovsky et al. 2017, arXiv:1701.07875, algorithm 1: RMSprop 5e-5, weights in [-0.01, 0.01], five D steps and
             then G with new latents, batch 64. chainer-gan-lib has no clipping; the networks are its DCGAN pair, with batch
             norm in D as the paper's DCGAN has.
+    Departs: computed in bf16 where the machine has it; precision=fp32 is the source's.
     Expect: no published figure for these networks. MEASURED: not at this length.
     Watch:  the loss says little of the pictures while D is held so tightly.
     """
@@ -101,6 +112,7 @@ def wgan_gp(facts: Facts) -> Recipe:
 
     Source: chainer-gan-lib, `wgan_gp`: Adam 2e-4, β (0, 0.9), λ 10, five D steps, G on the first of them with the same
             fakes. Gulrajani et al. 2017, arXiv:1704.00028, where G moves last, with new latents.
+    Departs: computed in bf16 where the machine has it; precision=fp32 is the source's.
     Expect: FID 28.2, Inception Score 6.8 (its README, after 100,000 iterations). MEASURED: not at this length.
     """
     return adversarial(facts, Wasserstein(), steps=5, penalty=GradientPenalty())
@@ -114,6 +126,7 @@ def wgan_gp_resnet(facts: Facts) -> Recipe:
 
     Source: chainer-gan-lib, `ResnetGenerator` and `ResnetDiscriminator` of common/net.py, z from N(0, 1) as their default
             is; everything else as wgan-gp.
+    Departs: computed in bf16 where the machine has it; precision=fp32 is the source's.
     Expect: Inception Score 7.86 for the paper's own residual pair (Gulrajani et al. 2017, table 3). MEASURED: not here.
     """
     networks = ChainerResNetGenerator(facts.shape), ChainerResNetDiscriminator(facts.shape)
@@ -131,6 +144,7 @@ def dragan(facts: Facts) -> Recipe:
     Source: chainer-gan-lib, `dragan`: Adam 1e-4, β (0, 0.9), λ 10, two D steps, G on the first of them with the same
             fakes; the penalty looks at x + 0.5 u s, s the deviation of each value over the batch. The source takes the
             slope of the logit: its sigmoid has no effect there. Kodali et al. 2017, arXiv:1705.07215.
+    Departs: computed in bf16 where the machine has it; precision=fp32 is the source's.
     Expect: FID 31.5, Inception Score 7.1 (its README, after 100,000 iterations). MEASURED: not at this length.
     """
     return adversarial(facts, Logistic(), lr=1e-4, steps=2, penalty=Dragan())
@@ -144,6 +158,7 @@ def sn_dcgan(facts: Facts) -> Recipe:
 
     Source: chainer-gan-lib, `stdgan` with `sndcgan`: Adam 2e-4, β (0.5, 0.999), softplus losses, G first, then D with new
             fakes of the G that has moved. Miyato et al. 2018, arXiv:1802.05957.
+    Departs: computed in bf16 where the machine has it; precision=fp32 is the source's.
     Expect: FID 23.6, Inception Score 7.5, the best DCGAN of its README. MEASURED: not at this length.
     """
     base = adversarial(facts, Logistic(), betas=(0.5, 0.999), norm="spectral")

@@ -21,6 +21,7 @@ def dfm(facts: Facts) -> Recipe:
     Source: chainer-gan-lib, `dfm`: Adam 1e-4, β (0.5, 0.9), softplus losses, 0.03 times the features' mean squared error,
             noise N(0, 1), one step each on the same batch and fakes, ten layers of denoiser; the order as the method says.
             Warde-Farley & Bengio 2017, OpenReview S1X7nhsxl.
+    Departs: computed in bf16 where the machine has it; precision=fp32 is the source's.
     Expect: FID 30.1, Inception Score 7.3 (its README, after 100,000 iterations). MEASURED: not at this length.
     Watch:  the denoiser has ten times the square of the features: 42,000,384 weights at 32 px, 671 million at 64 px. A
             narrower D needs a narrower denoiser, both set at once: discriminator.network.width=8 and

@@ -10,10 +10,10 @@ from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image, ImageDraw, ImageFont
+from PIL import Image
 
 from gansaku.errors import printable
-from gansaku.render.sheet import PAPER, Pixels, png, sheet, single, tiles
+from gansaku.render.sheet import CAPTION, PAPER, Pixels, drawable, png, sheet, single, tiles, written
 from gansaku.render.voxels import WOOD
 
 SAMPLES = 64
@@ -48,13 +48,11 @@ def contact_sheet(samples: Pixels, labels: Whole, classes: Sequence[str]) -> byt
 def captioned(name: str, pictures: Pixels, wide: int, rows: int) -> Pixels:
     """Pictures (n, H, W, 3) under a name, with room for so many across and so many rows."""
     height, width = (side + 2 for side in pictures.shape[1:3])
-    paper = Image.new("RGB", (wide * width + 12, rows * height + 24), (PAPER,) * 3)
-    paper.paste(Image.fromarray(sheet(pictures, wide)), (0, 20))
-    font, text = ImageFont.load_default(13), printable(name)
-    while len(text) > 1 and font.getlength(text) > wide * width - 2:
-        text = f"{text.rstrip('…')[:-1]}…"
-    ImageDraw.Draw(paper).text((2, 3), text, (27, 29, 33), font)
-    return np.asarray(paper)
+    paper = np.full((rows * height + 24, wide * width + 12, 3), PAPER, np.uint8)
+    paper[:CAPTION] = written(drawable(name) or printable(name), paper.shape[1], 12)
+    below = sheet(pictures, wide)
+    paper[CAPTION : CAPTION + below.shape[0], : below.shape[1]] = below
+    return paper
 
 
 def chosen(labels: Whole, classes: int) -> Whole:

@@ -70,6 +70,10 @@ def live(scoring: Scoring, recipe: Recipe, real: Samples, where: torch.device, n
     own = tuple(metric for metric in scoring.metrics if isinstance(metric, Metric))
     named = metrics.find([name for name in scoring.metrics if isinstance(name, str)])
     chosen = own + named or metrics.find(["fid"])
+    for metric in chosen:
+        if "labels" in metric.needs and not recipe.classes:
+            sentence = f"{', '.join(metric.gives)} needs a recipe with classes, and {recipe.name} makes samples without"
+            raise UsageError("--scores", sentence, "CLASS")
     reads = any({"features", "logits"} & set(metric.needs) for metric in chosen)
     scorer = Scorer(
         chosen, real, extractor if reads else None, scoring.n, intervals=False, cache=cache_folder(), device=where.type

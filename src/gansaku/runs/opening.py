@@ -8,6 +8,7 @@ from hashlib import blake2b
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import numpy as np
 import torch
 
 from gansaku import __version__, files, hardware
@@ -224,7 +225,14 @@ def described(plan: Plan) -> dict[str, Any]:
         "shape": list(dataset.shape),
         "count": dataset.facts.count,
         "classes": list(dataset.classes),
+        "balance": balance(dataset),
     }
+
+
+def balance(dataset: Dataset) -> dict[str, int]:
+    """Training samples of each class by its name."""
+    counts = np.bincount(dataset.labels[: dataset.counts["train"]], minlength=len(dataset.classes))
+    return dict(zip(dataset.classes, counts.tolist(), strict=False))
 
 
 def continued_state(folder: Folder, state: State, changes: Changes, listener: Listener) -> tuple[State, str]:

@@ -49,6 +49,7 @@ class Recorder:
         self._asked, self._live = asked, live
         about = folder.read_about()  # the first runs had neither name nor identity
         self._name, self._identity = about.get("name", folder.path.name), about.get("id", "")
+        self._classes = about["data"]["classes"]
         self._report = Report(folder)
         self._log: Log | None = None
         self._starting: int | None = None  # samples seen at a start that the log does not know yet
@@ -67,7 +68,7 @@ class Recorder:
         return [
             *recording(self._recipe, seen, self.tick),
             # before the checkpoint: a sheet that a kill prevented is drawn again on the way from the one before
-            drawing(self._recipe, sheet_moments(self._count, self._recipe.length), self.draw, self._name),
+            drawing(self._recipe, sheet_moments(self._count, self._recipe.length), self.draw, self._name, self._classes),
             Watcher(paced(always, CHECKPOINT_SECONDS), lambda state, signals: self.save(state)),
             *scoring,  # last: a checkpoint that is there takes its scores
         ]

@@ -18,7 +18,7 @@ from gansaku.runs.report_charts import Chart, main_charts, more_charts
 from gansaku.runs.report_reading import Reading
 from gansaku.runs.report_scores import score_charts, scores_table
 from gansaku.runs.report_sheets import Shot, evenly
-from gansaku.runs.report_tables import checkpoints, environment, events, recipe, repeat
+from gansaku.runs.report_tables import checkpoints, classes, environment, events, recipe, repeat
 from gansaku.runs.report_words import UNREAD, e, moment
 
 STRIP = 6  # small sheets in print
@@ -33,6 +33,7 @@ def page(reading: Reading, shots: Sequence[Shot], now: float) -> str:
     parts = [
         header(reading, now),
         sheets(reading, shots),
+        classes(reading),
         scores_table(reading.scores),
         charts(reading),
         events(reading),

@@ -1,7 +1,8 @@
 """The sheets of a run as small pictures inside a page: which of them, how large, in which format.
 
 A sheet of small samples holds each pixel many times over. Taken back to one pixel each it is a sixteenth as large at
-32 px, small enough to lose next to nothing; the browser enlarges it again, by whole factors, with hard edges.
+32 px, small enough to lose next to nothing; the browser enlarges it again, by whole factors, with hard edges. A sheet by
+class stays as large as it is, or its names could not be read.
 """
 
 from __future__ import annotations
@@ -86,12 +87,15 @@ def shot(path: Path) -> Shot | None:
     """The sheet in a PNG file, in ROOM bytes or less; None when it is no picture."""
     try:
         with Image.open(path) as opened:
-            picture = np.asarray(opened.convert("RGB"))
+            by_class, picture = "Classes" in opened.info, np.asarray(opened.convert("RGB"))
     except (OSError, SyntaxError, ValueError, Image.DecompressionBombError):
         return None
-    small, times = taken_back(picture)
-    small = small if times > 1 else resized(small)
-    kind, content = encoded(small) if times > 1 else lossy(small)
+    small, times = (picture, 1) if by_class else taken_back(picture)
+    if times > 1 or by_class:
+        kind, content = encoded(small)
+    else:
+        small = resized(small)
+        kind, content = lossy(small)
     height, width = small.shape[:2]
     return Shot(sheet_seen(path), f"data:image/{kind};base64,{base64.b64encode(content).decode()}", width, height, times)
 

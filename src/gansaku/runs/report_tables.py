@@ -7,11 +7,24 @@ from collections.abc import Sequence
 from gansaku.files import amount
 from gansaku.render.curves import MARKS
 from gansaku.runs.log import Event
-from gansaku.runs.report_reading import Reading, table, whole
+from gansaku.runs.report_reading import Reading, counted, table, whole
 from gansaku.runs.report_words import UNREAD, code, e, moment, plain, q
 
 BUNDLED = ("avatars", "chairs")  # data that `--data` knows by name
 NEWEST = 200  # rows of the events
+SHOWN = 24  # classes that are not folded away
+
+
+def classes(reading: Reading) -> str:
+    """Training samples of each class; nothing where there are no classes, or the run does not say."""
+    told = [(name, count) for name, count in table(reading.data.get("balance")).items() if counted(count)]
+    if not told:
+        return ""
+    listed = "".join(f"<div><dt>{e(name)}</dt><dd>{count:,}</dd></div>" for name, count in told)
+    listed = f'<dl class="list">{listed}</dl>'
+    if len(told) > SHOWN:
+        listed = f"<details><summary>All {len(told):,} classes</summary>{listed}</details>"
+    return f'<section id="classes"><h2>Classes</h2><p class="lead">Training samples of each class.</p>{listed}</section>'
 
 
 def events(reading: Reading) -> str:

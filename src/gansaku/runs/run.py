@@ -47,10 +47,13 @@ class Run:
         """(samples seen, value) of one logged number."""
         return log.curve(self.folder.log, name)
 
-    def sample(self, n: int = 64, seed: int = 0) -> Tensor:
-        """n samples (n, C, *S) in [-1, 1]; sample i depends on the checkpoint, the seed and i alone."""
-        state = self.state()
-        return sample(shown_generator(state), self.recipe, range(n), seed, phase=self.recipe.phase(state.seen))
+    def sample(self, n: int = 64, seed: int = 0, class_name: str | None = None) -> Tensor:
+        """n samples (n, C, *S) in [-1, 1], of one class if it is named; else sample i is of class i modulo the classes.
+
+        Sample i depends on the checkpoint, the seed and i alone.
+        """
+        label, state = label_of(self, class_name), self.state()
+        return sample(shown_generator(state), self.recipe, range(n), seed, label, phase=self.recipe.phase(state.seen))
 
     def _repr_html_(self) -> str:
         return report.card(self.folder)

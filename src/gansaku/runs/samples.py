@@ -1,8 +1,14 @@
-"""Samples of a run in files. A folder, a zip and values are written block by block: how many they are takes no memory."""
+"""Samples of a run in files. A folder, a zip and values are written block by block: how many they are takes no memory.
+
+Samples of several classes lie in folders of their classes, under the same numbers. Where folders would not be read back as
+these classes (a lone one, one that is called like a split, a "/" in its name), there are none, and a `dataset.json` states
+the classes.
+"""
 
 from __future__ import annotations
 
 import io
+import json
 import os
 import zipfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -18,10 +24,27 @@ from torch import Tensor
 
 from gansaku import files
 from gansaku.data.content import Progress
-from gansaku.errors import DiskError, UsageError
-from gansaku.render.sheet import animation, origin, png, sheet_of, single, tiles
+from gansaku.data.exports import safe, unique
+from gansaku.data.layouts import places
+from gansaku.data.stylegan import LISTING
+from gansaku.data.tally import Bad
+from gansaku.data.tree import Entry, Tree
+from gansaku.errors import DataError, DiskError, UsageError
+from gansaku.render.sheet import (
+    LINE,
+    Pixels,
+    animation,
+    by_class,
+    class_sheet_of,
+    origin,
+    png,
+    sheet_of,
+    single,
+    some_of,
+    tiles,
+)
 from gansaku.runs.run import Run
-from gansaku.sampling import BLOCK, quantized, sample, walk
+from gansaku.sampling import BLOCK, class_grid, quantized, sample, shared, walk
 from gansaku.training.by_hand import shown_generator
 
 
@@ -30,21 +53,29 @@ class Source:
     """What makes the samples, and what every picture of them says in its text chunks."""
 
     make: Callable[[Sequence[int]], Tensor]  # the samples' numbers -> (n, C, *S) in [-1, 1], fp32 on the CPU
-    walk: Callable[[int], Tensor]  # stops on the way -> all its pictures (N, C, *S)
+    walk: Callable[..., Tensor]  # stops on the way, label=a class -> all its pictures (N, C, *S)
     notes: Mapping[str, str]
+    classes: tuple[str, ...] = ()  # of all classes in turn: sample i is of class i modulo their number; else empty
+    grid: Callable[[Sequence[int], int], Tensor] | None = None  # classes, how many of each -> (classes, n, C, *S)
 
 
 def source(run: Run, seed: int = 0, label: int | None = None, truncation: float | None = None) -> Source:
     """The generator of the run's checkpoint."""
     state, about = run.state(), run.folder.read_about()
-    how: dict[str, Any] = {"seed": seed, "label": label, "truncation": truncation, "phase": run.recipe.phase(state.seen)}
+    how: dict[str, Any] = {"seed": seed, "truncation": truncation, "phase": run.recipe.phase(state.seen)}
     notes = origin(about.get("name", run.path.name), run.recipe.name, state.seen, seed)
     if label is not None:
         notes["Class"] = about["data"]["classes"][label]
     if truncation is not None:
         notes["Truncation"] = f"{truncation:g}"
-    generator = shown_generator(state)
-    return Source(partial(sample, generator, run.recipe, **how), partial(walk, generator, run.recipe, **how), notes)
+    generator, recipe = shown_generator(state), run.recipe
+    return Source(
+        partial(sample, generator, recipe, label=label, **how),
+        partial(walk, generator, recipe, **{"label": label, **how}),
+        notes,
+        tuple(about["data"]["classes"]) if recipe.classes and label is None else (),
+        partial(class_grid, generator, recipe, **how),
+    )
 
 
 def check(out: Path, n: int) -> None:
@@ -60,8 +91,10 @@ def check(out: Path, n: int) -> None:
 def write(source: Source, out: Path, n: int, progress: Progress = lambda done, total: None) -> Path:
     """Write n samples: PNGs to a folder or .zip, a sheet to .png, a walk with n stops to .gif, fp32 values to .npy.
 
-    A file and a new folder are there whole or not at all; the same call writes the same bytes. What killed exports to
-    the same place left is removed. Raises UsageError as `check` does, and DiskError; then what was there stays.
+    Of several classes, the sheet has the same number of each under its name, n at most in all, and the walk goes the same
+    way in each class, side by side. A file and a new folder are there whole or not at all; the same call writes the same
+    bytes. What killed exports to the same place left is removed. Raises UsageError as `check` does, and DiskError; then
+    what was there stays.
     """
     check(out, n)
     files.sweep_exports(out)
@@ -76,29 +109,66 @@ def blocks(source: Source, n: int, progress: Progress) -> Iterator[Tensor]:
         progress(stop, n)
 
 
-def pngs(source: Source, n: int, progress: Progress) -> Iterator[tuple[str, bytes]]:
-    """Name and content of each sample's file."""
+def entries(source: Source, n: int, progress: Progress) -> Iterator[tuple[str, bytes]]:
+    """Name and content of each sample's file, and of what states their classes, if that is needed."""
+    name_of = partial(name_in, folders_of(source.classes))
     each = (picture for block in blocks(source, n, progress) for picture in quantized(block).numpy())
     for i, picture in enumerate(each):
-        yield f"{i:06d}.png", png(single(picture), {**source.notes, "Sample": f"{i}"})
+        kind = {"Class": source.classes[i % len(source.classes)]} if source.classes else {}
+        yield name_of(i), png(single(picture), {**source.notes, **kind, "Sample": f"{i}"})
+    if source.classes and not told([name_of(i) for i in range(min(n, 2 * len(source.classes)))], source.classes):
+        labels = [[name_of(i), i % len(source.classes)] for i in range(n)]
+        yield LISTING, json.dumps({"labels": labels, "class_names": source.classes}).encode()
+
+
+def folders_of(classes: Sequence[str]) -> Sequence[str]:
+    """The folder of each class; "" for all where folders would not tell them, and where there are no classes."""
+    folders = [f"{folder}/" for folder in unique([safe(name) for name in classes])]
+    names = [name_in(folders, i) for i in range(2 * len(classes))]  # all later ones lie in the same folders
+    return folders if classes and told(names, classes) else [""]
+
+
+def name_in(folders: Sequence[str], i: int) -> str:
+    """The name of sample i's file."""
+    return f"{folders[i % len(folders)]}{i:06d}.png"
+
+
+def told(names: Sequence[str], classes: Sequence[str]) -> bool:
+    """Whether the files of samples 0, 1, … are read back with their classes by the folders that they lie in."""
+
+    def nothing(name: str) -> Entry:
+        raise Bad("has not been written yet", "")
+
+    try:
+        found = places("", names, Tree(names, nothing))
+    except DataError:
+        return False
+    return [(place.split, place.label) for place in found] == [("train", classes[i % len(classes)]) for i in range(len(names))]
 
 
 def write_folder(source: Source, out: Path, n: int, progress: Progress) -> None:
-    """All is made in a temporary folder, which becomes `out`; if that is taken, each PNG then takes its place in it."""
+    """All is made in a temporary folder, which becomes `out`; if that is taken, each file then takes its place in it."""
     mark = f"{files.TEMPORARY}{os.getpid()}-"
     temporary = out / mark if taken(out) else out.with_name(mark + out.name)  # inside, if `out` may be another disk
     try:
         files.make_folder(temporary)
-        for name, content in pngs(source, n, progress):
+        for name, content in entries(source, n, progress):
+            files.make_folder((temporary / name).parent)
             with files.create(temporary / name) as file:
                 file.write(content)
+        made = sorted(path for path in temporary.rglob("*") if path.is_file())
+        folders = sorted({path.parent for path in made} | {temporary})
         with ThreadPoolExecutor(8) as pool:  # one after the other they would take longer than all the rest
-            list(pool.map(files.synchronize, temporary.iterdir()))
-        files.synchronize_folder(temporary)
+            list(pool.map(files.synchronize, made))
+        for folder in folders:
+            files.synchronize_folder(folder)
         if taken(out):  # asked again: something may have come since
-            for path in sorted(temporary.iterdir()):
-                files.rename(path, out / path.name)
-            files.synchronize_folder(out)
+            for path in made:
+                place = out / path.relative_to(temporary)
+                files.make_folder(place.parent)
+                files.rename(path, place)
+            for folder in folders:
+                files.synchronize_folder(out / folder.relative_to(temporary))
         else:
             files.rename(temporary, out)
             files.synchronize_folder(out.parent)
@@ -121,7 +191,7 @@ def write_zip(source: Source, out: Path, n: int, progress: Progress) -> None:
         io.BufferedWriter(file, files.CHUNK) as buffered,
         zipfile.ZipFile(buffered, "w", zipfile.ZIP_STORED) as archive,  # a PNG is compressed already
     ):
-        for name, content in pngs(source, n, progress):
+        for name, content in entries(source, n, progress):
             entry = zipfile.ZipInfo(name)  # of a fixed date
             entry.external_attr = 0o644 << 16  # else what is unpacked is its owner's alone
             archive.writestr(entry, content)
@@ -140,13 +210,28 @@ def write_npy(source: Source, out: Path, n: int, progress: Progress) -> None:
 
 
 def write_sheet(source: Source, out: Path, n: int, progress: Progress) -> None:
+    if source.classes and source.grid is not None:
+        labels, each = shared(n, len(source.classes))
+        samples = quantized(source.grid(labels, each)).numpy()
+        files.write_bytes(out, class_sheet_of(samples, labels, source.classes, source.notes))
+        progress(n, n)
+        return
     samples = np.concatenate([quantized(block).numpy() for block in blocks(source, n, progress)])
     files.write_bytes(out, sheet_of(samples, source.notes))
 
 
 def write_walk(source: Source, out: Path, n: int, progress: Progress) -> None:
-    files.write_bytes(out, animation(tiles(quantized(source.walk(n)).numpy(), 192)))
+    pictures = class_walks(source, n) if source.classes else tiles(quantized(source.walk(n)).numpy(), 192)
+    files.write_bytes(out, animation(pictures))
     progress(n, n)
+
+
+def class_walks(source: Source, stops: int) -> Iterator[Pixels]:
+    """The same way in each of the classes, side by side; of at most LINE of them."""
+    labels, _ = shared(LINE, len(source.classes))
+    walks = [tiles(quantized(source.walk(stops, label=label)).numpy(), min(192, 1152 // len(labels))) for label in labels]
+    captions = some_of(labels, source.classes)
+    return (by_class(np.stack(pictures)[:, None], *captions) for pictures in zip(*walks, strict=True))
 
 
 WRITERS = {"": write_folder, ".zip": write_zip, ".npy": write_npy, ".png": write_sheet, ".gif": write_walk}

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -25,7 +26,8 @@ def summarize(path: Path) -> dict[str, Any]:
     return {
         "run": str(path),
         "recipe": about["recipe"],
-        "data": {name: about["data"][name] for name in ("name", "source", "shape", "count")},
+        "data": {name: about["data"][name] for name in ("name", "source", "shape", "count")} | classes(about["data"]),
+        "conditional": bool(recipe.get("classes")),
         "seen": seen,
         "length": recipe["length"],
         "passes": round(seen / about["data"]["count"], 2),
@@ -39,6 +41,11 @@ def summarize(path: Path) -> dict[str, Any]:
         "report": str(folder.report) if folder.report.is_file() else None,
         "machine": about["machine"],
     }
+
+
+def classes(data: Mapping[str, Any]) -> dict[str, Any]:
+    """Training samples by class, as the run was told; of a run that was made before it was, the names alone."""
+    return {"classes": data.get("balance") or data["classes"]} if data.get("classes") else {}
 
 
 def last_scores(folder: Folder) -> list[tuple[int, Score]]:

@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 
 import torch
 
 from gansaku.contract import Signals
 from gansaku.errors import Stopped
 from gansaku.recipe import Recipe
-from gansaku.render.sheet import origin, sheet_of
-from gansaku.sampling import quantized, sample
+from gansaku.render.sheet import class_sheet_of, origin, sheet_of
+from gansaku.sampling import class_grid, quantized, sample, shared
 from gansaku.training.by_hand import shown_generator
 from gansaku.training.loop import Moments, Watcher, always, at, every
 from gansaku.training.state import State, diagnosed
@@ -87,20 +87,33 @@ def check_sound(state: State) -> None:
         raise Stopped(found.name, found.sentence(), "NON_FINITE")
 
 
-def drawing(recipe: Recipe, moments: list[int], write: Callable[[int, Callable[[], bytes]], None], run: str) -> Watcher:
+def drawing(
+    recipe: Recipe,
+    moments: list[int],
+    write: Callable[[int, Callable[[], bytes]], None],
+    run: str,
+    classes: Sequence[str] = (),
+) -> Watcher:
     """Draw a sheet from the same latents at each of the moments, with the weight average where there is one."""
 
     def draw(state: State, signals: Signals) -> None:
-        write(state.seen, lambda: sheet_png(recipe, state, run))
+        write(state.seen, lambda: sheet_png(recipe, state, run, classes))
 
     return Watcher(at(moments), draw)
 
 
-def sheet_png(recipe: Recipe, state: State, run: str) -> bytes:
-    """The sheet of a state, as PNG with its origin in the text chunks."""
-    phase = recipe.phase(state.seen)
-    samples = quantized(sample(shown_generator(state), recipe, range(SHEET), SHEET_SEED, phase=phase)).numpy()
-    return sheet_of(samples, origin(run, recipe.name, state.seen, SHEET_SEED))
+def sheet_png(recipe: Recipe, state: State, run: str, classes: Sequence[str] = ()) -> bytes:
+    """The sheet of a state, as PNG with its origin in the text chunks; of a recipe with classes, by class.
+
+    `classes` are the names of all of them, without which they are numbers.
+    """
+    generator, phase = shown_generator(state), recipe.phase(state.seen)
+    notes = origin(run, recipe.name, state.seen, SHEET_SEED)
+    if recipe.classes:
+        labels, each = shared(SHEET, recipe.classes)
+        grid = quantized(class_grid(generator, recipe, labels, each, SHEET_SEED, phase=phase)).numpy()
+        return class_sheet_of(grid, labels, classes or [f"class {i}" for i in range(recipe.classes)], notes)
+    return sheet_of(quantized(sample(generator, recipe, range(SHEET), SHEET_SEED, phase=phase)).numpy(), notes)
 
 
 def paced(moments: Moments, seconds: float, clock: Callable[[], float] = time.monotonic) -> Moments:

@@ -90,7 +90,8 @@ def play(state: State, recipe: Recipe, phase: Phase, move: Move, pieces: list[Pi
     global batch, whatever the number of ranks and micro-batches it is split into.
     """
     player, moves = recipe.players[move.player], state.moves
-    reseed(state.device, key(state.noise(recipe), state.turns))  # what a network draws by itself, as dropout does
+    rank = [ranks.mine()] if ranks.mine() else []
+    reseed(state.device, key(state.noise(recipe), state.turns, *rank))  # what a network draws by itself, as dropout does
     for name in state.nets:
         thaw(state, name, name == move.player)  # nobody would use the other players' weight gradients
     turns, means, looked = [], Signals(), Signals()

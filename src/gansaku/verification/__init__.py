@@ -1,0 +1,1 @@
+"""Short runs of recipes, whose figures must land where those of sound runs have landed."""
