@@ -81,6 +81,19 @@ def test_a_figure_that_never_varies_has_the_floor():
     assert band("slope", [0.0] * 5) == (0, 0)  # which has no logarithm
 
 
+def test_a_share_that_all_seeds_have_in_full_may_be_a_tenth_less():
+    assert band("classifier/told", [1.0] * 8) == pytest.approx((0.9, 1.1))
+    assert band("classifier/told", [0.5, 0.9] * 4).low < 0.2
+
+
+def test_what_a_break_took_away_is_no_sign_of_it():
+    inside = dict.fromkeys(("discriminator/loss/r1", "discriminator/loss/drift", "discriminator/k", "slope"), Band(1, 2))
+    seen = {"discriminator/loss/drift": 0.0, "discriminator/k": 0.0, "slope": 1.5}
+    assert tool.fell_out(inside, seen, "no penalty") == ["discriminator/k"]
+    assert tool.fell_out(inside, {**seen, "slope": None}, "no penalty") == ["discriminator/k", "slope"]
+    assert tool.fell_out(inside, seen, "classes swapped") == [*list(inside)[:3]]
+
+
 def test_what_is_missing_or_not_finite_is_outside():
     assert Band(0, 1).holds(0)
     assert not Band(0, 1).holds(1.01)
@@ -124,7 +137,7 @@ class TestEveryBandFile:
                 assert one["says"].startswith("does not apply: ")
                 continue
             values = {figure: None if value == "nan" else value for figure, value in one["values"].items()}
-            assert one["outside"] == tool.fell_out(inside, values), what
+            assert one["outside"] == tool.fell_out(inside, values, what), what
             assert one["outside"] or "is not told apart" in one["says"], what
 
 
@@ -165,7 +178,8 @@ def test_a_broken_run_does_not(capsys, monkeypatch):
     outside = [line.split()[0] for line in printed.out.splitlines() if line.endswith("  outside")]
     assert "discriminator/gap" in outside
     last = printed.err.splitlines()[-1]
-    assert last == f"{CHEAP}: {len(outside)} of 13 figures lie outside their bands: {', '.join(outside)} [BAND]"
+    of = len(bands.read(CHEAP).figures)
+    assert last == f"{CHEAP}: {len(outside)} of {of} figures lie outside their bands: {', '.join(outside)} [BAND]"
 
 
 def test_a_run_that_is_not_finite_is_outside_and_still_json(capsys, monkeypatch):

@@ -21,6 +21,7 @@ FOLDER = Path(__file__).parents[1] / "recipes" / "bands"
 LEAST_SEEDS = 5
 SHARE = 0.999  # of sound runs that one band is to hold
 FLOOR = 0.02  # a band reaches at least this share of the figure to both sides
+TOLD = 0.1  # and this far for the share of samples whose class is told: it saturates at 1, where seeds do not differ
 DIGITS = 6
 # Figures that are positive by what they are vary by factors: their band is made of logarithms, so it cannot reach 0.
 POSITIVE = ("gradient", "moved", "slope", "spread", "distance", "diversity")
@@ -59,11 +60,12 @@ def band(figure: str, values: Sequence[float]) -> Band:
     different as those of two seeds, and no further. The floor is for figures that hardly vary with the seed, where that
     is not so.
     """
-    positive = figure.rsplit("/", 1)[-1] in POSITIVE and min(values) > 0
+    last = figure.rsplit("/", 1)[-1]
+    positive = last in POSITIVE and min(values) > 0
     numbers = [math.log(value) if positive else value for value in values]
     n, mean = len(numbers), statistics.fmean(numbers)
     reach = float(stdtrit(n - 1, (1 + SHARE) / 2)) * statistics.stdev(numbers) * math.sqrt(1 + 1 / n)
-    reach = max(reach, math.log1p(FLOOR) if positive else FLOOR * abs(mean))
+    reach = max(reach, TOLD if last == "told" else math.log1p(FLOOR) if positive else FLOOR * abs(mean))
     ends = (mean - reach, mean + reach)
     return Band(*(rounded(math.exp(end) if positive else end) for end in ends))
 

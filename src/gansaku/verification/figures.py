@@ -33,7 +33,7 @@ SAMPLES = 256  # of each side
 EACH = 64  # of each class
 TICK = 2.0  # seconds between two words about the progress
 # What says again, as a share or times a weight, what another signal says.
-SAID_ELSEWHERE = ("probability", "accuracy", "unweighted", "sign")
+SAID_ELSEWHERE = ("probability", "accuracy", "unweighted", "/sign")
 
 Figures = dict[str, float | None]
 
@@ -55,7 +55,7 @@ def short_run(recipe: Recipe, dataset: Dataset, cycles: int, listener: Listener 
         samples/distance                Fréchet distance of samples to data, by random convolutions
         samples/diversity               the mean distance of two samples by these features, over that of two real ones
         samples/class                   how far class means of samples are apart where those of data are; 1 as there
-        samples/told by PLAYER          the share of samples whose class, as it was asked for, the player tells
+        PLAYER/told                     the share of samples whose class, as it was asked for, the player tells
 
     It runs on one thread, and torch's own random numbers are as they were afterwards. Nothing is written. Two calls on one
     machine give the same figures.
@@ -184,10 +184,10 @@ def class_gap(state: State, recipe: Recipe, real: Tensor, labels: Tensor | None)
 def told(state: State, recipe: Recipe, made: Tensor) -> dict[str, float]:
     """For each network that tells classes, in training mode: in which share of the samples it tells the class asked for."""
     wanted, found = torch.arange(len(made)) % recipe.classes, {}
-    for name in state.nets.keys() - {"generator", "denoiser"}:
-        classes = state.nets[name](made, wanted, recipe.phase(state.seen)).classes
-        if classes is not None:
-            found[f"samples/told by {name}"] = right(classes, wanted).mean().item()
+    for name, player in recipe.players.items():
+        if name != "generator" and getattr(player.network, "classes", None):
+            classes = state.nets[name](made, wanted, recipe.phase(state.seen)).classes
+            found[f"{name}/told"] = right(classes, wanted).mean().item()
     return found
 
 
