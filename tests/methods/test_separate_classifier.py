@@ -205,7 +205,7 @@ def test_the_discriminators_own_slope_is_taken_in_its_turn_and_never_in_the_clas
 
 
 @part
-class Doubled(SeparateClassifier):
+class TwiceTheLogit(SeparateClassifier):
     """D's penalties look at twice its logit."""
 
     def logit(self, turn, x, labels):
@@ -213,7 +213,7 @@ class Doubled(SeparateClassifier):
 
 
 def test_a_logit_of_ones_own_is_what_penalties_look_at_on_the_fast_path_too():
-    method = Doubled(class_loss=WassersteinClasses(), classifier=chainer((3, 8, 16)).method.classifier)
+    method = TwiceTheLogit(class_loss=WassersteinClasses(), classifier=chainer((3, 8, 16)).method.classifier)
     ways = [trained(chainer((3, 8, 16), method=method, fast=fast), 1)[2][0] for fast in ("all", "none")]
     penalties = [signals["discriminator/loss/gradient_penalty"].item() for signals in ways]
     assert penalties[0] == pytest.approx(penalties[1], rel=1e-9)

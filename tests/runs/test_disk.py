@@ -366,7 +366,7 @@ def test_what_killed_writers_left_is_gone_when_the_training_begins(world):
 
 def test_a_state_that_is_not_finite_is_never_saved(tmp_path):
     folder, state = Folder(tmp_path / "run"), begin(RECIPE)
-    folder.create(to_toml(RECIPE), {"name": "run", "id": "id", "data": {}})
+    folder.create(to_toml(RECIPE), {"name": "run", "id": "id", "data": {"classes": []}})
     writer = recorder.Recorder(folder, RECIPE, 24, Listener())
     next(state.nets["generator"].parameters()).data[0] = float("nan")
     with pytest.raises(Stopped, match="is not finite"):

@@ -10,6 +10,7 @@ from gansaku.draws import Rows
 from gansaku.errors import RecipeError, Stopped
 from gansaku.losses import Hinge
 from gansaku.methods.adversarial import Adversarial, critic
+from gansaku.networks.chainer_gan_lib import ChainerGenerator
 from gansaku.networks.dcgan import DCGANDiscriminator
 from gansaku.optimizers import SGD
 from gansaku.parts import part
@@ -22,6 +23,12 @@ from gansaku.training.step import cycle
 
 SMALL = {"generator.network.width": 4, "discriminator.network.width": 4, "batch": 8}
 BASE = find("auto", Facts("p", (3, 16, 16), 100, ())).but(SMALL)
+
+
+def conditional(classes):
+    return BASE.but(
+        {"generator.network": ChainerGenerator((3, 16, 16), latent=64, width=2, classes=classes), "classes": classes}
+    )
 
 
 def data(seen, phase):
@@ -166,7 +173,7 @@ class Labelled(nn.Module):
 
 
 def test_labels_go_round_all_classes_also_beyond_a_block():
-    recipe = BASE.but(classes=100)
+    recipe = conditional(100)
     made = sample(Labelled(), recipe, range(300))[:, 0, 0, 0].mul(1000).round().long()
     assert made.tolist() == [i % 100 for i in range(300)]
     assert sample(Labelled(), recipe, range(3), label=7)[:, 0, 0, 0].mul(1000).round().tolist() == [7, 7, 7]
@@ -183,6 +190,6 @@ def test_a_script_keeps_its_own_random_numbers():
 
 
 def test_a_recipe_with_classes_wants_labels():
-    trainer = Trainer(BASE.but(classes=3))
+    trainer = Trainer(conditional(3))
     with pytest.raises(RecipeError, match="3 classes; give labels"):
         trainer.train_on_batch(torch.zeros(8, *BASE.shape))
