@@ -10,7 +10,9 @@ from gansaku.errors import RecipeError, UsageError
 from gansaku.latents import Gaussian
 from gansaku.losses import Hinge, Logistic, RelativisticAverage, Wasserstein
 from gansaku.methods.adversarial import FRESH, SHARED, Adversarial, critic
+from gansaku.methods.began import BEGAN
 from gansaku.methods.cramer import Cramer
+from gansaku.methods.denoising import DenoisingFeatureMatching
 from gansaku.networks.chainer_gan_lib import ChainerDiscriminator, ChainerGenerator
 from gansaku.networks.dcgan import DCGANDiscriminator, DCGANGenerator
 from gansaku.optimizers import Adam
@@ -116,6 +118,19 @@ UNFIT = [
     ({"discriminator.network": ChainerDiscriminator(SHAPE, kernels=4), "micro": 8}, "looks at the whole batch"),
     ({"discriminator.terms": (Weighted(10.0, Dragan()),), "micro": 8}, "Dragan looks at the whole batch"),
     ({"discriminator.network.norm": "spectral", "discriminator.clip": 0.01}, "spectral norm divides by their size anyway"),
+    (
+        {"discriminator.network": DCGANGenerator(SHAPE)},
+        "discriminator.network: DCGANGenerator is a network for the generator; use one for the discriminator",
+    ),
+    (
+        {"generator.network": ChainerDiscriminator(SHAPE)},
+        "generator.network: ChainerDiscriminator is a network for the discriminator or the classifier; use one for the gen",
+    ),
+    (
+        {"method": DenoisingFeatureMatching(denoiser=Player(ChainerDiscriminator(SHAPE), ADAM, 1e-4))},
+        "method.denoiser.network: .* use one for the denoiser",
+    ),
+    ({"method": BEGAN(), "loss": "none"}, "discriminator.network: DCGANDiscriminator reconstructs nothing"),
     ({"method": Cramer(), "loss": "none", "targets": Soft()}, "Cramer reads no targets, so Soft would change nothing"),
     (
         {
@@ -131,6 +146,11 @@ UNFIT = [
 def test_what_would_silently_train_something_else_is_refused(settings, says):
     with pytest.raises(RecipeError, match=says):
         BASE.but(settings)
+
+
+def test_a_negative_weight_is_refused():
+    with pytest.raises(RecipeError, match="-1 would reward what the term is to lower"):
+        Weighted(-1.0, R1())
 
 
 def test_networks_and_recipe_with_the_same_classes_go_together():

@@ -56,6 +56,7 @@ class Network(ABC):
     def build(self) -> nn.Module: ...
 
     grows: ClassVar[bool] = False  # the module follows `phase.size` and `phase.fade`
+    players: ClassVar[tuple[str, ...]] = ()  # who it can be the network of; empty: it does not say, and is believed
 
     @property
     def ties_samples(self) -> bool:
@@ -228,6 +229,7 @@ class Weighted:
     every: int = 1
 
     def __post_init__(self) -> None:
+        require(self.weight >= 0, "weight", f"{self.weight:g} would reward what the term is to lower; use 0 or more")
         require(self.every >= 1, "every", f"{self.every} is not a number of moves; use 1 or more")
 
 

@@ -157,6 +157,8 @@ def check_networks(recipe: Recipe) -> None:
     require(logits > 0, "discriminator.network.logits", f"{logits}: the discriminator must say something; use 1 or more")
     for name, player in recipe.players.items():
         network, where = player.network, path_of(name)
+        meant = f"{type(network).__name__} is a network for the {' or the '.join(network.players)}; use one for the {name}"
+        require(not network.players or name in network.players, f"{where}.network", meant)
         require(
             not network.looks_across or recipe.micro is None or recipe.micro >= recipe.batch,
             "micro",

@@ -239,7 +239,7 @@ BASE = separate_classifier.recipe()
         ({"method.classifier.network.classes": 5}, r"^method\.classifier\.network\.classes: 5 is not the recipe's 4 classes"),
         (
             {"method.classifier.network": DCGANDiscriminator(PICTURES)},
-            r"^method\.classifier\.network: DCGANDiscriminator knows no classes, which SeparateClassifier needs",
+            r"^method\.classifier\.network: DCGANDiscriminator is a network for the discriminator; use one for the classifier",
         ),
         (
             {"generator.network": DCGANGenerator(PICTURES, latent=LATENT)},

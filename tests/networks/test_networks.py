@@ -127,6 +127,14 @@ def test_batch_norm_gives_zero_mean_and_unit_variance_in_any_space():
         torch.testing.assert_close(y.var(1, unbiased=False), torch.ones(2), atol=1e-3, rtol=0)
 
 
+def test_batch_norm_refuses_a_single_value_for_each_channel_and_only_in_training():
+    norm = BatchNorm(3)
+    with pytest.raises(RecipeError, match=r"batch: .* use 2 or more"):
+        norm(torch.randn(1, 3))
+    assert norm(torch.randn(1, 3, 2)).shape == (1, 3, 2)
+    assert norm.eval()(torch.randn(1, 3)).shape == (1, 3)
+
+
 def test_initial_weights_have_the_stated_spread():
     torch.manual_seed(0)
     conv, transposed = nn.Conv3d(16, 64, 4), nn.ConvTranspose2d(64, 64, 4, stride=2)

@@ -37,6 +37,11 @@ class BEGAN(Method):
         require(0 <= self.gamma <= 1, "gamma", f"{self.gamma:g} is no ratio of two errors; use 0 to 1")
         require(self.gain > 0, "gain", f"{self.gain:g} must be above 0, or k never moves")
 
+    def check(self, recipe: Recipe) -> None:
+        network = recipe.discriminator.network
+        unfit = f"{type(network).__name__} reconstructs nothing, and BEGAN lowers that error; use ChainerAutoEncoder"
+        require(getattr(network, "reconstructs", False), "discriminator.network", unfit)
+
     def cycle(self, recipe: Recipe) -> tuple[Move, ...]:
         return self.order
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import math
 from itertools import pairwise
+from typing import ClassVar
 
 import torch
 from torch import Tensor, nn
@@ -17,7 +18,7 @@ from torch.nn.functional import one_hot
 
 from gansaku.contract import Network, Phase, Verdict
 from gansaku.networks.blocks import CONV, CONV_TRANSPOSE, BatchNorm
-from gansaku.networks.chainer_gan_lib import EIGHTH, SLOPE, check_shape, set_weights
+from gansaku.networks.chainer_gan_lib import SLOPE, THREE_HALVINGS, check_shape, set_weights
 from gansaku.parts import part, require
 
 
@@ -33,6 +34,8 @@ class ACGANGenerator(Network):
     latent: int = 100
     width: int = 96
 
+    players: ClassVar[tuple[str, ...]] = ("generator",)
+
     def __post_init__(self) -> None:
         check_shape(self.shape, self.width)
         require(self.classes >= 1, "classes", f"{self.classes} is no number of classes; use 1 or more")
@@ -47,7 +50,7 @@ class Generator(nn.Module):
     def __init__(self, part: ACGANGenerator):
         super().__init__()
         dims, w, self.classes = len(part.shape) - 1, part.width, part.classes
-        self.base = (4 * w, *[side // EIGHTH for side in part.shape[1:]])
+        self.base = (4 * w, *[side // THREE_HALVINGS for side in part.shape[1:]])
         self.stem = nn.Sequential(nn.Linear(part.latent + part.classes, math.prod(self.base)), nn.ReLU())
         layers: list[nn.Module] = []
         for inside, outside in ((4 * w, 2 * w), (2 * w, w), (w, part.shape[0])):
@@ -76,6 +79,8 @@ class ACGANDiscriminator(Network):
     dropout: float = 0.5
     noise: float = 0.1
 
+    players: ClassVar[tuple[str, ...]] = ("discriminator", "classifier")
+
     def __post_init__(self) -> None:
         check_shape(self.shape, self.width)
         require(self.classes >= 1, "classes", f"{self.classes} is no number of classes; use 1 or more")
@@ -85,7 +90,7 @@ class ACGANDiscriminator(Network):
     @property
     def features(self) -> int:
         """Of the last convolution, F."""
-        return 32 * self.width * math.prod(side // EIGHTH for side in self.shape[1:])
+        return 32 * self.width * math.prod(side // THREE_HALVINGS for side in self.shape[1:])
 
     @property
     def ties_samples(self) -> bool:

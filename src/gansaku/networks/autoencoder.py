@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import math
 from itertools import pairwise
+from typing import ClassVar
 
 from torch import Tensor, nn
 
 from gansaku.contract import Network, Phase, Verdict
 from gansaku.networks.blocks import CONV, CONV_TRANSPOSE
-from gansaku.networks.chainer_gan_lib import EIGHTH, SLOPE, check_shape, set_weights
+from gansaku.networks.chainer_gan_lib import SLOPE, THREE_HALVINGS, check_shape, set_weights
 from gansaku.parts import part, require
 
 
@@ -24,6 +25,9 @@ class ChainerAutoEncoder(Network):
     shape: tuple[int, ...]
     width: int = 64
     hidden: int = 128
+
+    players: ClassVar[tuple[str, ...]] = ("discriminator",)
+    reconstructs: ClassVar[bool] = True  # its logits are errors of a reconstruction, which BEGAN needs
 
     def __post_init__(self) -> None:
         check_shape(self.shape, self.width)
@@ -40,7 +44,7 @@ class AutoEncoder(nn.Module):
         super().__init__()
         dims, channels = len(part.shape) - 1, part.shape[0]
         widths = [part.width * 2**i for i in range(4)]
-        smallest = (widths[-1], *[side // EIGHTH for side in part.shape[1:]])
+        smallest = (widths[-1], *[side // THREE_HALVINGS for side in part.shape[1:]])
         down: list[nn.Module] = [CONV[dims](channels, part.width, 3, padding=1), nn.LeakyReLU(SLOPE)]
         up: list[nn.Module] = []
         for outer, inner in pairwise(widths):

@@ -106,6 +106,10 @@ class BatchNorm(_BatchNorm):
 
     def forward(self, x: Tensor) -> Tensor:
         if ranks.count() == 1 or not self.training:
+            if self.training and x.numel() == x.shape[1]:
+                raise RecipeError(
+                    "batch", "batch norm has nothing to compare one sample's features with; use 2 or more", "BATCH"
+                )
             return super().forward(x)
         given, x = x.dtype, x.to(self.bias.dtype)
         axes = [0, *range(2, x.ndim)]

@@ -6,6 +6,7 @@ Three doublings between an eighth of the size and the whole. All weights from N(
 from __future__ import annotations
 
 import math
+from typing import ClassVar
 
 import torch
 from torch import Tensor, nn
@@ -19,10 +20,10 @@ from gansaku.parts import part, require
 
 EPS = 2e-5  # of Chainer's batch normalization
 SLOPE = 0.2  # of its leaky ReLU
-EIGHTH = 8
+THREE_HALVINGS = 8
 
 
-def check_shape(shape: tuple[int, ...], width: int, divisor: int = EIGHTH) -> None:
+def check_shape(shape: tuple[int, ...], width: int, divisor: int = THREE_HALVINGS) -> None:
     """Sides are multiples of eight, or of another number, in two or three dimensions."""
     require(len(shape) in (3, 4), "shape", f"{shape} is no (C, H, W) and no (C, D, H, W)")
     wrong = [side for side in shape[1:] if side % divisor]
@@ -60,6 +61,8 @@ class ChainerGenerator(Network):
     leak: float = 0.0
     classes: int = 0
 
+    players: ClassVar[tuple[str, ...]] = ("generator",)
+
     def __post_init__(self) -> None:
         check_shape(self.shape, self.width)
         require(self.norm != "spectral", "norm", "spectral is not built here; use batch or none")
@@ -80,7 +83,7 @@ class Generator(nn.Module):
     def __init__(self, part: ChainerGenerator):
         super().__init__()
         self.classes, dims, normed = part.classes, len(part.shape) - 1, part.norm == "batch"
-        self.base = (8 * part.width, *[side // EIGHTH for side in part.shape[1:]])
+        self.base = (8 * part.width, *[side // THREE_HALVINGS for side in part.shape[1:]])
         features = math.prod(self.base)
         activation = nn.LeakyReLU(part.leak) if part.leak else nn.ReLU()
         stem_norm = BatchNorm(features, EPS) if normed and part.stem_norm else nn.Identity()
@@ -121,6 +124,8 @@ class ChainerDiscriminator(Network):
     kernel_size: int = 5
     label_planes: int = 0
 
+    players: ClassVar[tuple[str, ...]] = ("discriminator", "classifier")
+
     def __post_init__(self) -> None:
         check_shape(self.shape, self.width)
         for name in ("logits", "classes", "kernels", "label_planes"):
@@ -132,7 +137,7 @@ class ChainerDiscriminator(Network):
     @property
     def features(self) -> int:
         """Of the last convolution, F."""
-        return 8 * self.width * math.prod(side // EIGHTH for side in self.shape[1:])
+        return 8 * self.width * math.prod(side // THREE_HALVINGS for side in self.shape[1:])
 
     @property
     def ties_samples(self) -> bool:

@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import math
+from typing import ClassVar
 
 from torch import Tensor, nn
 
 from gansaku.contract import Network, Phase, Verdict
 from gansaku.networks.blocks import CONV, BatchNorm
-from gansaku.networks.chainer_gan_lib import EIGHTH, EPS, check_shape, set_weights
+from gansaku.networks.chainer_gan_lib import EPS, THREE_HALVINGS, check_shape, set_weights
 from gansaku.networks.piecewise import Residual, slope
 from gansaku.parts import part, require
 
-QUARTER = 4
+TWO_HALVINGS = 4
 
 
 @part
@@ -26,6 +27,8 @@ class ChainerResNetGenerator(Network):
     shape: tuple[int, ...]
     latent: int = 128
     width: int = 128
+
+    players: ClassVar[tuple[str, ...]] = ("generator",)
 
     def __post_init__(self) -> None:
         check_shape(self.shape, self.width)
@@ -44,7 +47,7 @@ class Generator(nn.Module):
     def __init__(self, part: ChainerResNetGenerator):
         super().__init__()
         dims, width = len(part.shape) - 1, part.width
-        self.base = (width, *[side // EIGHTH for side in part.shape[1:]])
+        self.base = (width, *[side // THREE_HALVINGS for side in part.shape[1:]])
         linear = nn.Linear(part.latent, math.prod(self.base))
         self.stem = nn.Sequential(linear, nn.ReLU())
         blocks = [up(dims, width) for _ in range(3)]
@@ -82,6 +85,8 @@ class ChainerResNetDiscriminator(Network):
     width: int = 128
     logits: int = 1
 
+    players: ClassVar[tuple[str, ...]] = ("discriminator",)
+
     def __post_init__(self) -> None:
         check_shape(self.shape, self.width)
         require(self.logits >= 1, "logits", f"{self.logits} is no number of logits; use 1 or more")
@@ -109,7 +114,7 @@ class Discriminator(nn.Module):
         first = Residual(nn.Sequential(conv(channels, 3), nn.ReLU(), conv(width, 4)), conv(channels, 4))
         second = Residual(nn.Sequential(nn.ReLU(), conv(width, 3), nn.ReLU(), conv(width, 4)), conv(width, 4))
         flat = [Residual(nn.Sequential(nn.ReLU(), conv(width, 3), nn.ReLU(), conv(width, 3)), nn.Identity()) for _ in range(2)]
-        features = width * math.prod(side // QUARTER for side in part.shape[1:])
+        features = width * math.prod(side // TWO_HALVINGS for side in part.shape[1:])
         self.layers = nn.Sequential(first, second, *flat, nn.ReLU(), nn.Flatten())
         self.last = nn.Linear(features, part.logits)
         set_weights(self)

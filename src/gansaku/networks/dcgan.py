@@ -6,6 +6,7 @@ One pair for every size base·2ᵏ: 32, 48, 64, 96, 128 … pixels, 16³ … 64�
 from __future__ import annotations
 
 import itertools
+from typing import ClassVar
 
 from torch import Tensor, nn
 
@@ -40,6 +41,8 @@ class DCGANGenerator(Network):
     norm_first: bool = True
     init: Init = "normal"
 
+    players: ClassVar[tuple[str, ...]] = ("generator",)
+
     def __post_init__(self) -> None:
         check_shape(self.shape, self.width)
 
@@ -66,6 +69,8 @@ class DCGANDiscriminator(Network):
     norm: Norm = "batch"
     norm_first: bool = True
     init: Init = "normal"
+
+    players: ClassVar[tuple[str, ...]] = ("discriminator",)
 
     def __post_init__(self) -> None:
         check_shape(self.shape, self.width)

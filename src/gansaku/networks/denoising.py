@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from typing import ClassVar
 
 from torch import Tensor, nn
 
@@ -11,7 +12,7 @@ from gansaku.networks.blocks import CONV, BatchNorm, halve
 from gansaku.networks.chainer_gan_lib import EPS, SLOPE, check_shape, set_weights
 from gansaku.parts import part, require
 
-SIXTEENTH = 16
+FOUR_HALVINGS = 16
 
 
 @part
@@ -25,13 +26,15 @@ class FeatureDiscriminator(Network):
     shape: tuple[int, ...]
     width: int = 32
 
+    players: ClassVar[tuple[str, ...]] = ("discriminator",)
+
     def __post_init__(self) -> None:
-        check_shape(self.shape, self.width, SIXTEENTH)
+        check_shape(self.shape, self.width, FOUR_HALVINGS)
 
     @property
     def features(self) -> int:
         """F."""
-        return 16 * self.width * math.prod(side // SIXTEENTH for side in self.shape[1:])
+        return 16 * self.width * math.prod(side // FOUR_HALVINGS for side in self.shape[1:])
 
     @property
     def ties_samples(self) -> bool:
@@ -69,6 +72,8 @@ class FeatureDenoiser(Network):
 
     features: int
     layers: int = 10
+
+    players: ClassVar[tuple[str, ...]] = ("denoiser",)
 
     def __post_init__(self) -> None:
         for name in ("features", "layers"):

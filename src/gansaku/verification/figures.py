@@ -187,7 +187,8 @@ def told(state: State, recipe: Recipe, made: Tensor) -> dict[str, float]:
     for name, player in recipe.players.items():
         if name != "generator" and getattr(player.network, "classes", None):
             classes = state.nets[name](made, wanted, recipe.phase(state.seen)).classes
-            found[f"{name}/told"] = right(classes, wanted).mean().item()
+            if classes is not None:  # a network may read classes and not tell them
+                found[f"{name}/told"] = right(classes, wanted).mean().item()
     return found
 
 
