@@ -51,7 +51,7 @@ class TestThePlan:
     def test_is_the_same_whenever_it_is_made_and_names_each_trial_once(self):
         names = [trial.name for trial in plan.trials()]
         assert names == [trial.name for trial in plan.trials()]
-        assert len(set(names)) == len(names) == 2 * 14 + 6 * 3 + 2 * 2 * 2
+        assert len(set(names)) == len(names) == 2 * 14 + 6 * 3 + 2 * 2 * 2 + len(plan.INSTEAD)
 
     def test_shows_each_method_on_one_dataset_before_anything_else(self):
         first = plan.trials()[: len(plan.METHODS)]
@@ -509,13 +509,16 @@ class TestThePages:
         assert "wgan-gp-bf16-seed1" in unrun
         assert "cifar10-dfm" not in unrun
 
-    def test_tell_what_was_tried_where_a_method_failed(self, monkeypatch):
-        monkeypatch.setitem(page.TRIED, "methods-cifar10-dfm", "half the rate, which was no better.")
-        text = " ".join(page.methods(self.results(), {}).split())
-        assert "samples are nearly alike (diversity 0.20). Tried: half the rate, which was no better." in text
-
-    def test_name_only_trials_that_there_are_as_tried(self):
-        assert page.TRIED.keys() <= {trial.name for trial in plan.trials()}
+    def test_tell_what_was_tried_where_a_method_failed(self):
+        other = result(
+            name="instead-cifar10-dfm-half", plan="D", recipe="dfm", arm="half the rate", settings={"denoiser.lr": 5e-5}
+        )
+        text = " ".join(page.methods(self.results() | {other["name"]: other}, {}).split())
+        assert (
+            "nearly alike (diversity 0.20). Tried instead: half the rate (`denoiser.lr=5e-05` before widths are divided;"
+            in text
+        )
+        assert "12.00 → 3.00, diversity 0.90, trained briefly ([samples](methods/instead-cifar10-dfm-half.jpg))." in text
 
     def test_say_the_minutes_that_were_stored(self):
         text = page.methods(self.results(), {"methods-cifar10-dfm": {"minutes": 20.0, "samples": 6400}})

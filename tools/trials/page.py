@@ -10,8 +10,6 @@ from .verdict import DIVERSITY, HALVES, MAD, ONE_PICTURE, Result, Results, harm,
 from .words import DATA_NAMES, NONE, distance, listed, machine, minutes, number, pictures, table, wrapped
 
 ACROSS = 3  # sheets in a row
-# What else was tried where a method failed, as sentences, by the trial's name as `plan` prints it: "methods-cifar10-wgan".
-TRIED: dict[str, str] = {}
 
 HEAD = """# Every method of article 1, trained briefly
 
@@ -58,18 +56,18 @@ than fp32's by a larger factor than fp32's own two seeds lie apart. Two seeds ca
 
 
 def methods(results: Results, lengths: Mapping[str, Any]) -> str:
-    """The page of plans A and C. What has no result is listed as not run yet."""
-    there = [one for one in results.values() if one["plan"] in "AC"]
+    """The page of plans A, C and D. What has no result is listed as not run yet."""
+    there = [one for one in results.values() if one["plan"] in "ACD"]
     parts = [head(there, lengths)]
     for data in DATA:
         found = [results[t.name] for t in trials("A") if t.data == data and t.name in results]
         if found:
             title = DATA_NAMES[data]
-            parts += [f"## {title[0].upper()}{title[1:]}\n", table_of(found), failures(found), sheets(found)]
+            parts += [f"## {title[0].upper()}{title[1:]}\n", table_of(found), failures(found, results), sheets(found)]
     found = [results[t.name] for t in trials("C") if t.name in results]
     if found:
         parts += [PRECISION, precisions(found)]
-    parts.append(missing([t for t in trials("AC") if t.name not in results]))
+    parts.append(missing([t for t in trials("ACD") if t.name not in results]))
     return wrapped("\n".join(part for part in parts if part))
 
 
@@ -125,15 +123,26 @@ def verdict(one: Result) -> str:
     return status(one) + (", went mad" if mad(one) else "")
 
 
-def failures(found: Sequence[Result]) -> str:
-    """A line for each that failed or went mad: why, and what was tried."""
+def failures(found: Sequence[Result], results: Results) -> str:
+    """A line for each that failed or went mad: why, and what came of what was tried instead."""
     lines = []
     for one in found:
         reasons = [phrase for phrase in (shortfall(one), *mad(one)) if phrase]
         if reasons:
-            tried = TRIED.get(one["name"], "")
-            lines.append(f"- `{one['recipe']}`: {'; '.join(dict.fromkeys(reasons))}.{f' Tried: {tried}' if tried else ''}")
+            lines.append(f"- `{one['recipe']}`: {'; '.join(dict.fromkeys(reasons))}.{tried(one, results)}")
     return "\n".join(lines) + "\n" if lines else ""
+
+
+def tried(failed: Result, results: Results) -> str:
+    """What plan D tried of the same recipe on the same data, as a sentence each."""
+    others = [one for one in results.values() if one["plan"] == "D"]
+    same = [one for one in others if (one["recipe"], one["data"]) == (failed["recipe"], failed["data"])]
+    return "".join(
+        f" Tried instead: {one['arm']} ({', '.join(f'`{path}={value}`' for path, value in one['settings'].items())} before widths"
+        f" are divided; {seen(one)}): {distance(one)}, diversity {number(one['diversity'])}, {verdict(one)}"
+        f" ([samples](methods/{one['name']}.jpg))."
+        for one in same
+    )
 
 
 def sheets(found: Sequence[Result]) -> str:
