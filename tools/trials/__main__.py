@@ -5,7 +5,8 @@
     python -m tools.trials page                    docs/results/methods.md and article-1.md, from the results that are there
 
 Plan A: each recipe at a quarter of the width on CIFAR-10 and on the bundled avatars, --minutes of CPU time each. Plan B:
-article 1's question. Plan C: bf16 against fp32. Plan D: what else was tried where a method failed. A run's length in samples is measured once and stored with the results;
+article 1's question. Plan C: bf16 against fp32. Plan D: what else was tried where a method failed.
+A run's length in samples is measured once and stored with the results;
 unfinished runs lie in --work, results (small files) in --results. What was finished is never done again.
 """
 

@@ -137,12 +137,14 @@ def tried(failed: Result, results: Results) -> str:
     """What plan D tried of the same recipe on the same data, as a sentence each."""
     others = [one for one in results.values() if one["plan"] == "D"]
     same = [one for one in others if (one["recipe"], one["data"]) == (failed["recipe"], failed["data"])]
-    return "".join(
-        f" Tried instead: {one['arm']} ({', '.join(f'`{path}={value}`' for path, value in one['settings'].items())} before widths"
-        f" are divided; {seen(one)}): {distance(one)}, diversity {number(one['diversity'])}, {verdict(one)}"
-        f" ([samples](methods/{one['name']}.jpg))."
-        for one in same
-    )
+    sentences = []
+    for one in same:
+        settings = ", ".join(f"`{path}={value}`" for path, value in one["settings"].items())
+        sentences.append(
+            f" Tried instead: {one['arm']} ({settings} before widths are divided; {seen(one)}): {distance(one)}, diversity "
+            f"{number(one['diversity'])}, {verdict(one)} ([samples](methods/{one['name']}.jpg))."
+        )
+    return "".join(sentences)
 
 
 def sheets(found: Sequence[Result]) -> str:
