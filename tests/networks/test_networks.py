@@ -4,6 +4,7 @@ import pytest
 import torch
 from torch import nn
 
+from gansaku import ranks
 from gansaku.contract import Phase
 from gansaku.errors import RecipeError
 from gansaku.networks.blocks import BatchNorm, doublings, fan_in, grow, initialize
@@ -133,6 +134,21 @@ def test_batch_norm_refuses_a_single_value_for_each_channel_and_only_in_training
         norm(torch.randn(1, 3))
     assert norm(torch.randn(1, 3, 2)).shape == (1, 3, 2)
     assert norm.eval()(torch.randn(1, 3)).shape == (1, 3)
+
+
+def test_batch_norm_over_ranks_counts_in_full_precision_and_answers_in_bf16(monkeypatch):
+    """Two ranks with the same rows: mean and variance are those of one. Values near 100 have steps of 0.5 in bf16."""
+    x = (torch.randn(64, 2, 4, 4, generator=torch.Generator().manual_seed(0)) + 100).bfloat16()
+    one, many = BatchNorm(2), BatchNorm(2)
+    wanted = one(x.float())
+    monkeypatch.setattr(ranks, "count", lambda: 2)
+    monkeypatch.setattr(ranks, "total", lambda values: 2 * values)
+    made = many(x)
+    assert made.dtype == torch.bfloat16
+    assert many.running_mean.dtype == torch.float32
+    torch.testing.assert_close(made.float(), wanted, rtol=1e-2, atol=1e-3)
+    torch.testing.assert_close(many.running_mean, one.running_mean, rtol=1e-5, atol=0)
+    torch.testing.assert_close(many.running_var - 0.9, (one.running_var - 0.9) * (2048 / 2047) / (1024 / 1023))
 
 
 def test_initial_weights_have_the_stated_spread():
