@@ -24,6 +24,7 @@ LAYERS = [
     ["evaluation"],
     ["verification"],
     ["runs"],
+    ["experiments"],
     ["api", "api_scores"],
     ["api_trials", "api_recipes"],
     ["terminal"],
