@@ -84,6 +84,7 @@ class Plan:
     size: int | tuple[int, int] | None = None
     question: str = ""
     scoring: Scoring = Scoring()
+    use: tuple[str, ...] = ()  # Python files of one's own
 
     def __post_init__(self) -> None:
         check(self)
@@ -196,7 +197,7 @@ def check_counts(plan: Plan) -> None:
 
 # as TOML
 
-KEYS = ["question", "recipe", "data", "size", "seeds", "grid", "budget", "vary", "arms", "set", "score"]
+KEYS = ["question", "recipe", "data", "size", "seeds", "grid", "budget", "use", "vary", "arms", "set", "score"]
 
 
 def to_toml(plan: Plan) -> str:
@@ -207,6 +208,8 @@ def to_toml(plan: Plan) -> str:
         content["size"] = list(plan.size) if isinstance(plan.size, tuple) else plan.size
     if plan.budget is not None:
         content["budget"] = plan.budget
+    if plan.use:
+        content["use"] = list(plan.use)
     if plan.vary:
         content["vary"] = {factor.path: [encode(value) for value in factor.values] for factor in plan.vary}
     content["set"] = {path: encode(value) for path, value in plan.settings.items()}
@@ -247,6 +250,7 @@ def from_toml(text: str, where: str = "plan") -> Plan:
         size=tuple(size) if isinstance(size, list) else size,
         question=str(content.get("question", "")),
         scoring=Scoring(**score),
+        use=tuple(map(str, taken(content, "use", list, where))),
     )
 
 
