@@ -12,16 +12,18 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import date
+from hashlib import blake2b
 from pathlib import Path
 from typing import Any
 
 from gansaku import api, api_scores, files, hardware
 from gansaku.data.sources import open_data
 from gansaku.data.store import Dataset
-from gansaku.errors import GansakuError, Stopped
+from gansaku.errors import GansakuError, Stopped, UsageError
 from gansaku.experiments import analysis, arms, results
+from gansaku.experiments import plan as plans
 from gansaku.experiments.analysis import Comparison
 from gansaku.experiments.folder import Place, Training, trainings
 from gansaku.experiments.plan import Plan
@@ -38,6 +40,7 @@ from gansaku.runs.lock import held
 from gansaku.runs.run import Run
 
 POINTS = 10  # scores on the way of each training
+ANY = 1000.0  # share of the time that scores on the way may take: all arms have the same
 CLOSE = 30.0  # seconds of a budget that are not worth another start
 
 
@@ -54,6 +57,7 @@ class Outcome:
     left: int  # trainings that have no result yet
     dataset: str  # what people call it
     count: int  # its training samples
+    given_up: Mapping[str, str] = field(default_factory=dict)  # trainings whose process fell, and why
 
     def plain(self) -> dict[str, Any]:
         """As `--json` prints it."""
@@ -62,6 +66,7 @@ class Outcome:
             "arms": [self._arm(arm.name, dict(arm.changes)) for arm in self.plan.arms],
             "pairs": [analysis.plain(row) for row in self.comparisons],
             "left": self.left,
+            "given_up": dict(self.given_up),
             "report": str(self.folder / "report.html"),
         }
 
@@ -80,7 +85,7 @@ class Outcome:
 
 def compare(
     plan: Plan | None,
-    out: str | Path,
+    out: str | Path | None = None,
     *,
     jobs: int | None = None,
     threads: int = 1,
@@ -94,7 +99,9 @@ def compare(
     `jobs` trainings run at a time, `threads` each: one for each core of a CPU, one on a GPU, as far as there is memory.
     `until` stops after so many seconds; the same call goes on. Raises a GansakuError for what a user can get wrong.
     """
-    listener, place = listener or Listener(), Place(Path(out))
+    if plan is None and out is None:
+        raise UsageError("compare", "give a plan, or the folder of one", "PLAN")
+    listener, place = listener or Listener(), Place(usual_folder(plan) if plan is not None and out is None else Path(out or ""))
     sentence = "interrupted before anything was trained; the same command starts again"
     with listening("gansaku compare", sentence) as request:
         wanted = place.read_plan() if plan is None else plan
@@ -111,7 +118,6 @@ def compare(
             runner = Runner[Training](
                 start=lambda training: started_child(place, training, device, threads),
                 done=lambda training: place.result(training).exists(),
-                give_up=lambda training, why: results.write(place.result(training), broken(training, why)),
                 said=lambda training: last_line(place.log(training)),
                 room=Memory(),
                 stop=lambda: bool(request) or (until is not None and time.monotonic() - started > until),
@@ -119,7 +125,7 @@ def compare(
                 jobs=jobs or usual_jobs(device, threads),
             )
             runner.work_down(trainings(going_on))
-            found = outcome(place, going_on, made, dataset)
+            found = replace(outcome(place, going_on, made, dataset), given_up={str(t): w for t, w in runner.given_up.items()})
         if request:
             sentence = f"interrupted with {found.left} trainings to go; everything is saved, the same command continues"
             raise request.interrupted(str(place.path), sentence)
@@ -147,6 +153,13 @@ def outcome(place: Place, plan: Plan, made: Mapping[str, Recipe], dataset: Datas
     rows = analysis.compare(plan.pairs, found, plan.scoring.metrics)
     left = len(plan.runs) - len(found)
     return Outcome(place.path, plan, made, arms.differences(plan, made), found, rows, left, dataset.name, dataset.facts.count)
+
+
+def usual_folder(plan: Plan) -> Path:
+    """`comparisons/<recipe>-<data>-<hash>`: the same plan is the same comparison, however many seeds it has."""
+    content = plans.to_toml(replace(plan, seeds=(0, 1), question=""))
+    data = Path(plan.data).stem or "data"
+    return Path("comparisons") / f"{Path(plan.recipe).stem}-{data}-{blake2b(content.encode(), digest_size=3).hexdigest()}"
 
 
 def usual_jobs(device: str, threads: int) -> int:
@@ -201,11 +214,6 @@ def last_line(path: Path) -> str:
     return next((line for line in reversed(lines) if line), "")
 
 
-def broken(training: Training, why: str) -> Result:
-    """The result of a training that ended without one."""
-    return Result(training.arm.name, training.seed, 0, broken=why, date=date.today().isoformat())
-
-
 # in the process of one training
 
 
@@ -237,7 +245,7 @@ def carry_out(place: Place, number: int, seed: int, device: str) -> None:
     settings = {"precision": recipe.precision} if "precision" in {**plan.settings, **training.arm.changes} else {}
     try:
         if left is None or left > CLOSE:
-            scoring = Scoring(every=max(1, recipe.length // POINTS), share=1.0)
+            scoring = Scoring(every=max(1, recipe.length // POINTS), share=ANY)
             api.train(recipe, plan.data, folder, settings, size=plan.size, budget=left, device=device, use=plan.use,
                       scoring=scoring, listener=Attached())  # fmt: skip
     except Stopped as error:

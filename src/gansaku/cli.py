@@ -15,6 +15,7 @@ from typing import Annotated, Any
 import tyro
 
 from gansaku import __version__
+from gansaku.cli_compare import compare
 from gansaku.cli_data import prepare, show
 from gansaku.cli_recipes import recipes, verify
 from gansaku.cli_scores import blind, evaluate, probe, scores, weights
@@ -44,6 +45,7 @@ def train(
     score_n: Annotated[int, Flag(metavar="N")] = 1000,
     score_every: Annotated[int | None, Flag(metavar="SAMPLES", help_behavior_hint="")] = None,
     eval_budget: Annotated[str, Flag(metavar="SHARE")] = "5%",
+    signals_budget: Annotated[str, Flag(metavar="SHARE")] = "1%",
     as_json: Json = False,
 ) -> None:
     """Train a GAN, or continue: the same command again goes on where the run was. No arguments: the demo.
@@ -66,6 +68,7 @@ def train(
         score_n: Samples of each side.
         score_every: Score each time so many samples were seen; a twentieth of the run if not given.
         eval_budget: The share of the time that scores may take; 0% for none.
+        signals_budget: The share that health signals may take, as `show RUN --signals` tells; 0% for the step's own alone.
         as_json: Print one JSON document about the run at the end.
     """
     from gansaku.runs import lock
@@ -91,6 +94,7 @@ def train(
         use=use,
         dry_run=dry_run,
         scoring=wanted,
+        signals_budget=share(signals_budget, "--signals-budget"),
         listener=Terminal(),
     )
     if as_json:
@@ -178,7 +182,8 @@ def info(*, as_json: Json = False) -> None:
 
 
 COMMANDS: dict[str, Callable[..., None]] = {
-    "train": train, "sample": sample, "evaluate": evaluate, "scores": scores, "blind": blind, "probe": probe, "show": show,
+    "train": train, "compare": compare, "sample": sample, "evaluate": evaluate, "scores": scores, "blind": blind,
+    "probe": probe, "show": show,
     "report": report, "pin": pin, "prepare": prepare, "recipes": recipes, "verify": verify, "weights": weights,
     "info": info,
 }  # fmt: skip
@@ -215,7 +220,9 @@ def run(given: list[str]) -> int:
         raise UsageError(name, f"is no command{nearest(name, list(COMMANDS))}", "COMMAND")
     try:
         kept = "interrupted; what was looked at is kept, the same command goes on" if name == "evaluate" else NOTHING
-        with nullcontext() if name == "train" else listening(f"gansaku {name}", kept):  # a training listens by itself
+        with (
+            nullcontext() if name in ("train", "compare") else listening(f"gansaku {name}", kept)
+        ):  # a training listens by itself
             tyro.cli(COMMANDS[name], args=repeated(rest), prog=f"gansaku {name}", config=(tyro.conf.FlagCreatePairsOff,))
     except SystemExit as ended:  # tyro has printed help, or what is wrong with the flags
         return int(ended.code or 0) if isinstance(ended.code, int | None) else 2

@@ -13,12 +13,12 @@ class World:
     def __init__(self, takes=None, codes=None, free=100, holds=10, stop_at=None, jobs=2):
         self.time, self.takes, self.codes, self.jobs = 0.0, takes or {}, codes or {}, jobs
         self.memory, self.holds, self.stop_at = free, holds, stop_at
-        self.results, self.said, self.begun, self.at_once, self.broken, self.ended = set(), [], [], [], {}, []
+        self.results, self.said, self.begun, self.at_once, self.ended = set(), [], [], [], []
         self.running = []
 
     def runner(self):
         return Runner(
-            start=self.start, done=lambda one: one in self.results, give_up=self.give_up, said=lambda one: f"{one} fell",
+            start=self.start, done=lambda one: one in self.results, said=lambda one: f"{one} fell",
             room=self, stop=lambda: self.stop_at is not None and self.time >= self.stop_at, say=self.said.append,
             jobs=self.jobs, clock=lambda: self.time, nap=self.nap,
         )  # fmt: skip
@@ -31,10 +31,6 @@ class World:
 
     def held(self, job):
         return self.holds
-
-    def give_up(self, one, why):
-        self.broken[one] = why
-        self.results.add(one)
 
     def start(self, one):
         tries = self.begun.count(one)
@@ -82,17 +78,21 @@ def test_what_has_a_result_is_not_done_again():
 
 def test_a_training_that_fell_goes_on_before_anything_new_begins():
     world = World(codes={"a": [1, 0]}, jobs=1)
-    assert world.runner().work_down(list("abc")) == 0
+    made = world.runner()
+    assert made.work_down(list("abc")) == 0
     assert world.begun == list("aabc")
-    assert world.broken == {}
+    assert made.given_up == {}
     assert "a: a fell; going on from its last checkpoint, 1 of 2 tries" in world.said
 
 
-def test_one_that_always_falls_counts_as_broken_and_the_others_go_on():
+def test_one_that_always_falls_is_given_up_and_the_others_go_on():
+    """It has no result: nobody knows what its training would have come to."""
     world = World(codes={"a": [1], "b": [-9]}, jobs=1)
-    assert world.runner().work_down(list("abc")) == 0
+    made = world.runner()
+    assert made.work_down(list("abc")) == 2
     assert world.begun == ["a"] * (1 + RETRIES) + ["b"] * (1 + RETRIES) + ["c"]
-    assert world.broken == {"a": "a fell", "b": "b fell"}
+    assert made.given_up == {"a": "a fell", "b": "b fell"}
+    assert world.results == {"c"}
 
 
 @pytest.mark.parametrize(("code", "error"), [(2, UsageError), (3, DiskError)])
@@ -100,7 +100,6 @@ def test_what_another_try_would_not_change_ends_it_all_and_says_why(code, error)
     world = World(codes={"b": [code]}, takes={"b": 40})
     with pytest.raises(error, match="b: cannot be trained: b fell"):
         world.runner().work_down(list("abcd"))
-    assert "b" not in world.broken
     assert world.ended == ["c"]  # asked to save
 
 
@@ -108,7 +107,6 @@ def test_asked_to_stop_all_save_and_the_next_time_goes_on():
     world = World(stop_at=45)
     assert world.runner().work_down(list("abcd")) == 3
     assert set(world.ended) == {"b", "c"}
-    assert world.broken == {}
     world.stop_at = None
     assert world.runner().work_down(list("abcd")) == 0
 

@@ -119,26 +119,33 @@ def corrected(rows: Sequence[Comparison]) -> list[Comparison]:
 
 def sentence(row: Comparison) -> str:
     """What the numbers say, in a line: the verdict first."""
-    names = f"{row.pair.b.name} against {row.pair.a.name}"
+    names, count = f"{row.pair.b.name} against {row.pair.a.name}", f"{len(row.values)} seeds"
     if row.found is None:
-        return f"{names}: cannot tell by {row.title}, {len(row.values)} seeds are too few"
-    found, count = row.found, f"{len(row.values)} seeds"
+        why = f"{row.unpaired} of {count} broke and have no {row.title}" if row.unpaired else f"{count} are too few"
+        return f"{names}: cannot tell by {row.title}, {why}"
+    found = row.found
     low, high = (signed(end) for end in found.interval)
     of = "" if row.center is None else f" of {row.center:.4g}"
     size = f"{row.title} {signed(found.center)} [{low}, {high}]{of}"
+    if found.way == "signed ranks":
+        size = f"by ranks of {row.title}, as {told_broken(row)}"
     if row.verdict != "cannot tell":
         return f"{names}: {row.verdict}, {size} ({count})"
     return f"{names}: cannot tell, {size} ({count}; {enough(row)})"
 
 
+def told_broken(row: Comparison) -> str:
+    """Which runs broke, in words."""
+    counts = [
+        (sum(entry[place] is None for entry in row.values), arm.name) for place, arm in ((1, row.pair.a), (2, row.pair.b))
+    ]
+    return " and ".join(f"{count} of {len(row.values)} runs of {name} broke" for count, name in counts if count)
+
+
 def enough(row: Comparison) -> str:
     """How many seeds it would take."""
     if row.found is not None and row.found.way == "signed ranks":
-        return (
-            "a run broke, so only ranks count"
-            if len(row.values) >= 6
-            else "a run broke, and ranks of fewer than 6 seeds show nothing"
-        )
+        return "ranks of fewer than 6 seeds show nothing" if len(row.values) < 6 else f"p {row.found.p:.2g}"
     if row.seeds is None:
         return "no number of seeds would show so small a difference"
     return f"a difference as large would show with {row.seeds:,}"

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Generic, Protocol, TypeVar
 
 from gansaku.errors import DiskError, GansakuError, UsageError
@@ -38,6 +38,7 @@ class Worker:
 
     job: Job
     since: float
+    held: int = 0  # bytes, at the most so far
 
 
 class Room(Protocol):
@@ -52,25 +53,28 @@ class Room(Protocol):
 
 @dataclass
 class Runner(Generic[T]):
-    """Carries out what is waiting. `done` says whether a training has its result; `give_up` writes one that broke."""
+    """Carries out what is waiting. `done` says whether a training has its result.
+
+    One whose process ends without a result is tried again, and then left: that a process fell says nothing of what it
+    trained. A training that broke by itself has a result that says so.
+    """
 
     start: Callable[[T], Job]
     done: Callable[[T], bool]
-    give_up: Callable[[T, str], None]
     said: Callable[[T], str]  # the last line of what a training said
     room: Room
     stop: Callable[[], bool]
     say: Callable[[str], None]
     jobs: int = 1
     largest: int = 0  # bytes that a training was seen to hold
+    given_up: dict[T, str] = field(default_factory=dict)  # and why
     clock: Callable[[], float] = time.monotonic
     nap: Callable[[float], None] = time.sleep
 
     def work_down(self, waiting: Sequence[T]) -> int:
-        """Every training in order. Returns how many are left without a result, as `stop` wanted it.
+        """Every training in order. Returns how many are left without a result: given up, or since `stop` wanted it.
 
-        Raises what a training could not be carried out for: a mistake in the plan, a full disk. Others are tried again
-        and then count as broken.
+        Raises what no other try would change: a mistake in the plan, a full disk.
         """
         left = [one for one in waiting if not self.done(one)]
         running: dict[T, Worker] = {}
@@ -84,8 +88,10 @@ class Runner(Generic[T]):
                 for one, worker in list(running.items()):
                     code = worker.job.poll()
                     if code is None:
+                        worker.held = max(worker.held, self.room.held(worker.job) or 0)
                         continue
                     del running[one]
+                    self.largest = max(self.largest, worker.held)
                     if self.done(one):
                         self.say(f"{one}: done, {sum(not self.done(other) for other in waiting)} to go")
                     elif self._again(one, code, failed):
@@ -106,14 +112,14 @@ class Runner(Generic[T]):
         if failed[one] <= RETRIES:
             self.say(f"{one}: {why}; going on from its last checkpoint, {failed[one]} of {RETRIES} tries")
             return True
-        self.give_up(one, why)
-        self.say(f"{one}: {why}; counted as broken")
+        self.given_up[one] = why
+        self.say(f"{one}: {why}; given up, the same command tries it again")
         return False
 
     def _fits(self, running: dict[T, Worker]) -> bool:
         """Whether another training has room: the first always, a second once it is known what the first one takes."""
         settled = [worker for worker in running.values() if self.clock() - worker.since >= SETTLED]
-        self.largest = max([self.largest, *[self.room.held(worker.job) or 0 for worker in settled]])
+        self.largest = max([self.largest, *[worker.held for worker in settled]])
         if not running:
             return True
         if not self.largest:
