@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from gansaku import files
-from gansaku.errors import RunError
+from gansaku.errors import RunError, UsageError
 from gansaku.metrics.passport import Score, from_plain
 
 Curve = tuple[tuple[int, float], ...]
@@ -61,7 +61,7 @@ def read(path: Path) -> Result:
         content = {name: value for name, value in content.items() if name in known}
         curves = {name: tuple((int(x), float(y)) for x, y in points) for name, points in content.get("curves", {}).items()}
         return Result(**{**content, "scores": tuple(map(from_plain, content.get("scores", ()))), "curves": curves})
-    except (OSError, ValueError, TypeError, KeyError, AttributeError) as error:
+    except (OSError, ValueError, TypeError, KeyError, AttributeError, UsageError) as error:
         raise RunError(
             str(path), f"is no result of a comparison: {error}; remove it, and the same command makes it again", "RESULT"
         ) from None
