@@ -171,7 +171,7 @@ def notes_of(scores: Sequence[Score]) -> list[str]:
                 warned.setdefault(re.sub(r"[\d.,]+", "0", warning), []).append((score.passport.label, warning))
     lines = [f"{', '.join(names)}: {how}" if len(made) > 1 else how for how, names in made.items()]
     for told in warned.values():
-        label, warning = told[0]
+        label, warning = min(told, key=lambda one: [float(n) for n in re.findall(r"\d+(?:\.\d+)?", one[1].replace(",", ""))])
         others = len({one for one, _ in told}) - 1
         lines.append(f"{label}: {warning}" + (f" ({others} more like it)" if others else ""))
     return [printable(line) for line in lines]

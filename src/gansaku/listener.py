@@ -6,11 +6,13 @@ from collections.abc import Mapping
 
 
 def duration(seconds: float) -> str:
-    """42 s, 4 min 12 s, 3 h 7 min."""
+    """42 s, 4 min 12 s, 3 h 7 min, 12 days."""
     whole_seconds = round(seconds)
     if whole_seconds < 60:
         return f"{whole_seconds} s"
     minutes, rest = divmod(whole_seconds, 60)
+    if minutes >= 72 * 60:
+        return f"{round(minutes / (24 * 60)):,} days"
     return f"{minutes} min {rest} s" if minutes < 60 else f"{minutes // 60:,} h {minutes % 60} min"
 
 

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from gansaku.errors import printable
 from gansaku.files import amount
+from gansaku.health.meaning import TITLES
 from gansaku.listener import Listener, duration
 from gansaku.metrics.passport import Score, protocol
 from gansaku.render.overview_page import flags
@@ -46,9 +47,10 @@ def print_json(content: Any) -> None:
 
 def table(content: dict[str, Any], indent: str = "") -> str:
     """Names and values in two columns; what is inside is indented."""
-    lines = []
+    lines, labels = [], {name: indent + labelled(str(name)) for name in content}
+    width = max([24, *[len(labels[name]) for name, value in content.items() if isinstance(value, int | float | str)]])
     for name, value in content.items():
-        label = f"{indent}{printable(str(name)).replace('_', ' ')}"
+        label = labels[name]
         if isinstance(value, dict):
             lines += [label, table(value, indent + "  ")] if value else []
         elif isinstance(value, list) and value and isinstance(value[0], dict | str) and len(str(value)) > 70:
@@ -58,8 +60,13 @@ def table(content: dict[str, Any], indent: str = "") -> str:
             lines += [label, *[f"{indent}  {printable(item)}" for item in items]]
         elif value not in (None, "", []):
             text = f"{value:,}" if isinstance(value, int) and not isinstance(value, bool) else printable(plain(value))
-            lines.append(f"{label:24} {text}")
+            lines.append(f"{label:{width}} {text}")
     return "\n".join(lines)
+
+
+def labelled(name: str) -> str:
+    """A name as people read it; that of a logged number stays as it is, since that is what it is asked for by."""
+    return printable(name if "/" in name else name.replace("_", " "))
 
 
 def cell(value: Any) -> str:
@@ -164,6 +171,52 @@ def scores_table(found: Sequence[Score]) -> str:
             notes.setdefault(printable(note), []).append(printable(score.name))
     every = {printable(score.name) for score in found}
     return "\n".join([*lines, "", *(note if {*names} == every else f"{named(names)}: {note}" for note, names in notes.items())])
+
+
+BARS = "▁▂▃▄▅▆▇█"
+TREND = 16  # columns
+
+
+def signals_table(found: Mapping[str, Any]) -> str:
+    """A run's signals in groups: now, the data's own, how it went, and what is healthy; below each its name and what it is."""
+    signals, looks, share = found["signals"], found["looks"], found["share_of_time"]
+    if not signals:
+        return f"{printable(found['run'])} has logged no signal yet: the first come at the first tick"
+    taken = f"; looks took {share:.2%} of the time" if share is not None else ""
+    lines = [f"{printable(found['run'])}: {looks:,} look{'' if looks == 1 else 's'} beside the step's own numbers{taken}"]
+    group = ""
+    for one in signals:
+        if one["group"] != group:
+            group = one["group"]
+            columns = f"{'now':>9} {'data':>9}  {'trend':{TREND}}  {'least':>9} {'most':>9}  healthy"
+            lines += ["", f"{TITLES[group]:{LEFT}}{columns}"]
+        now, data, least, most = (cell_number(one[name]) for name in ("now", "data", "least", "most"))
+        values = f"{now:>9} {data:>9}  {sparkline([value for _, value in one['points']])}  {least:>9} {most:>9}"
+        lines.append(f"{printable(one['title']):{LEFT - 1}.{LEFT - 1}} {values}  {printable(one['healthy'])}".rstrip())
+        lines.append(f"  {printable(one['name'])}{': ' if one['means'] else ''}{printable(one['means'])}")
+    return "\n".join(lines)
+
+
+LEFT = 36  # columns of a title
+
+
+def cell_number(value: float | None) -> str:
+    """Three digits; nothing where there is no number."""
+    return "" if value is None else "0" if abs(value) < 1e-9 else f"{value:.3g}"
+
+
+def sparkline(values: Sequence[float | None], columns: int = TREND) -> str:
+    """The means of so many stretches of the values as bars from the least to the largest; blank where there is none."""
+    parts = [values[i * len(values) // columns : max(i + 1, (i + 1) * len(values) // columns)] for i in range(columns)]
+    if len(values) < columns:
+        parts = [[value] for value in values]
+    there = [[value for value in part if value is not None] for part in parts]
+    means = [sum(part) / len(part) if part else None for part in there]
+    low, high = min((m for m in means if m is not None), default=0.0), max((m for m in means if m is not None), default=0.0)
+    if high - low <= 1e-9 * max(abs(low), abs(high)):
+        return "".join(" " if mean is None else BARS[3] for mean in means).ljust(columns)
+    last = len(BARS) - 1
+    return "".join(" " if mean is None else BARS[round((mean - low) / (high - low) * last)] for mean in means).ljust(columns)
 
 
 def named(names: Sequence[str]) -> str:

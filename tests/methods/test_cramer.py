@@ -202,7 +202,7 @@ class TestRecipes:
         assert from_toml(to_toml(made)) == made
 
     def test_the_conditional_one_is_refused_for_data_without_classes(self):
-        with pytest.raises(RecipeError, match=r"^cramer-conditional: needs classes; class folders make some"):
+        with pytest.raises(RecipeError, match=r"^cramer-conditional: needs classes, and .* has none; class folders make some"):
             find("cramer-conditional", Facts("plain", PICTURES, 50, ()))
 
     def test_lists_describe_the_conditional_one_for_ten_classes(self):

@@ -176,7 +176,8 @@ def planned(source: str, chosen: Policy) -> Plan:
         return plan(source, source, [source, stamp(path.stat())], content)
     path = Path(source)
     status = status_of(path, source)
-    origin, name = str(path.resolve()), path.name.lower()
+    # a link keeps its own name, so that whoever trains on it and whoever goes on with the run mean one dataset
+    origin, name = str(path.parent.resolve() / path.name if path.name else path.resolve()), path.name.lower()
     if stat.S_ISDIR(status.st_mode):
         listed = tree.in_folder(path, tally)
         folders = list(listed.folders) if chosen.keep_empty else []

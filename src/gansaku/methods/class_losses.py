@@ -61,5 +61,8 @@ def check_classes(recipe: Recipe, players: dict[str, Player]) -> None:
         network = player.network
         unfit = f"{type(network).__name__} knows no classes, which {method} needs; ChainerGenerator and others do"
         require(hasattr(network, "classes"), f"{path}.network", unfit)
-        known = getattr(network, "classes", 0)
-        require(known == wanted, f"{path}.network.classes", f"{known} is not the recipe's {wanted} classes; set both")
+    wrong = [f"{path}.network.classes" for path, player in players.items() if getattr(player.network, "classes", 0) != wanted]
+    if wrong:
+        known = getattr(players[wrong[0].removesuffix(".network.classes")].network, "classes", 0)
+        cure = "set both" if len(wrong) == 1 else f"set {' and '.join(wrong)} too"
+        require(False, wrong[0], f"{known} is not the recipe's {wanted} classes; {cure}, to as many as the data have")

@@ -29,7 +29,7 @@ FIRST = (0.0, 0.9)  # Adam's β where example.sh names none
 def number_of_classes(name: str, facts: Facts) -> int:
     """K. Raises RecipeError where the data have no classes."""
     if not facts.classes:
-        raise RecipeError(name, "needs classes; class folders make some", "CLASSES")
+        raise RecipeError(name, f"needs classes, and {facts.name} has none; class folders make some", "CLASSES")
     return len(facts.classes)
 
 

@@ -44,8 +44,12 @@ class Run:
         return shown_generator(self.state()).eval()
 
     def curve(self, name: str) -> list[tuple[int, float]]:
-        """(samples seen, value) of one logged number."""
-        return log.curve(self.folder.log, name)
+        """(samples seen, value) of one logged number. Raises UsageError for a name that the log does not have."""
+        points = log.curve(self.folder.log, name)
+        known = [] if points else list(log.curves(self.folder.log))
+        if known:
+            raise UsageError(str(self.path), f"has no number {name!r} in its log{nearest(name, known)}", "NAME")
+        return points
 
     def sample(self, n: int = 64, seed: int = 0, class_name: str | None = None) -> Tensor:
         """n samples (n, C, *S) in [-1, 1], of one class if it is named; else sample i is of class i modulo the classes.
