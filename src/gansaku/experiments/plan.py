@@ -126,12 +126,13 @@ def arms_of(vary: Sequence[Factor], grid: bool) -> tuple[Arm, ...]:
 
 
 def short_names(paths: Sequence[str]) -> dict[str, str]:
-    """Each path's last steps, as few as tell it from the others."""
+    """Each path's last steps, as few as tell it from the others; `loss.part` is the loss."""
     found = {}
     for path in paths:
-        steps = path.split(".")
+        steps = path.removesuffix(".part").split(".")
         tails = [".".join(steps[-count:]) for count in range(1, len(steps) + 1)]
-        alone = [tail for tail in tails if sum(f".{other}".endswith(f".{tail}") for other in paths) == 1]
+        others = [f".{other.removesuffix('.part')}" for other in paths]
+        alone = [tail for tail in tails if sum(other.endswith(f".{tail}") for other in others) == 1]
         found[path] = alone[0] if alone else path
     return found
 

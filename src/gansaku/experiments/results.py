@@ -12,7 +12,8 @@ from typing import Any
 
 from gansaku import files
 from gansaku.errors import RunError, UsageError
-from gansaku.metrics.passport import Score, from_plain
+from gansaku.metrics.passport import Score
+from gansaku.metrics.passport import from_plain as score_from_plain
 
 Curve = tuple[tuple[int, float], ...]
 """(samples seen, value), in order."""
@@ -56,15 +57,18 @@ def write(path: Path, result: Result) -> None:
 def read(path: Path) -> Result:
     """The inverse of `write`. Raises RunError for a file that is no result."""
     try:
-        content = json.loads(path.read_text("utf-8"))
-        known = {f.name for f in dataclasses.fields(Result)}
-        content = {name: value for name, value in content.items() if name in known}
-        curves = {name: tuple((int(x), float(y)) for x, y in points) for name, points in content.get("curves", {}).items()}
-        return Result(**{**content, "scores": tuple(map(from_plain, content.get("scores", ()))), "curves": curves})
+        return from_plain(json.loads(path.read_text("utf-8")))
     except (OSError, ValueError, TypeError, KeyError, AttributeError, UsageError) as error:
-        raise RunError(
-            str(path), f"is no result of a comparison: {error}; remove it, and the same command makes it again", "RESULT"
-        ) from None
+        sentence = f"is no result of a comparison: {error}; remove it, and the same command makes it again"
+        raise RunError(str(path), sentence, "RESULT") from None
+
+
+def from_plain(content: Mapping[str, Any]) -> Result:
+    """The inverse of `Result.plain`; what is not known is left out. Raises ValueError and the like for anything else."""
+    known = {f.name for f in dataclasses.fields(Result)}
+    told = {name: value for name, value in content.items() if name in known}
+    curves = {name: tuple((int(x), float(y)) for x, y in points) for name, points in told.get("curves", {}).items()}
+    return Result(**{**told, "scores": tuple(map(score_from_plain, told.get("scores", ()))), "curves": curves})
 
 
 def by_seed(results: Sequence[Result], arm: str) -> dict[int, Result]:
