@@ -32,11 +32,13 @@ from gansaku.runs.folder import Folder, opened
 from gansaku.runs.interrupts import listening
 from gansaku.runs.live import Scoring, live
 from gansaku.runs.lock import held
+from gansaku.runs.looks import BUDGET, looks
 from gansaku.runs.opening import about, continued, planned
 from gansaku.runs.recorder import KEPT
 from gansaku.runs.report import render
 from gansaku.runs.run import Run, label_of, stored_recipe
 from gansaku.runs.session import SPARE, Deadline, checked_policy, train_in_folder
+from gansaku.runs.signals import signals_of
 from gansaku.runs.summary import summarize
 from gansaku.runs.trial import trial
 from gansaku.training.feed import feed
@@ -66,13 +68,15 @@ def train(
     use: Iterable[str | Path] = (),
     dry_run: bool = False,
     scoring: Scoring = Scoring(),  # noqa: B008 - frozen
+    signals_budget: float = BUDGET,
     listener: Listener | None = None,
 ) -> Run:
     """Train a recipe on data, or continue: the same call again goes on where the run was.
 
     Without a run folder it is `runs/<recipe>-<data>-<hash of all settings>`. `budget` is in seconds. `non_finite` is
     what to do when a number is not finite: "stop", or "rollback". `allow` goes on with changed settings. `scoring` says
-    what is scored meanwhile; the best checkpoint by its first score is kept. A signal, or an interrupted notebook cell,
+    what is scored meanwhile; the best checkpoint by its first score is kept. `signals_budget` is the share of the time that
+    health signals may take; 0 for none but the step's own. A signal of the system, or an interrupted notebook cell,
     ends it with a checkpoint. Raises a GansakuError for everything that a user can get wrong.
     """
     deadline, listener, policy = Deadline(budget), listener or Listener(), checked_policy(non_finite)
@@ -92,6 +96,7 @@ def train(
         feeding = feed(Batches(dataset, made.seed, device=where, channels_last=channels_last, mirror=made.mirror), made)
         watching = live(scoring, made, Stored(dataset), where, folder.path.absolute().name)
         state = begin(made, where)  # before the folder: a recipe that cannot begin leaves none behind
+        looking = looks(signals_budget, made, dataset, state)
         if dry_run:
             describe_plan(made, dataset, folder, state, feeding, listener)
             return Run(folder, made)
@@ -108,7 +113,8 @@ def train(
             elif plan.new:
                 folder.create(to_toml(made), about(plan, where))
                 listener.say(f"{folder.path}: a new run of {made.name} on {dataset.facts.count:,} samples of {dataset.name}")
-            state = train_in_folder(plan, state, feeding, request, deadline, policy, listener, watching)
+            state = train_in_folder(plan, state, feeding, request, deadline, policy, listener, watching,
+                                    looking)  # fmt: skip
         if request:
             sentence = f"interrupted after {state.seen:,} samples; everything is saved, the same command continues"
             raise request.interrupted(str(folder.path), sentence)
@@ -202,11 +208,16 @@ def info() -> dict[str, Any]:
     }
 
 
-def show(what: str | Path, size: Size = None, max_bad: float = 1.0, out: str | Path | None = None) -> dict[str, Any]:
+def show(
+    what: str | Path, size: Size = None, max_bad: float = 1.0, out: str | Path | None = None, signals: bool = False
+) -> dict[str, Any]:
     """What a run or some data are: see `gansaku.runs.summary` and `gansaku.data.summary`.
 
-    For data, `out` is where a page (.html) or a sheet of samples (.png) is written.
+    For data, `out` is where a page (.html) or a sheet of samples (.png) is written. `signals` of a run: how its training
+    is, see `gansaku.runs.signals`.
     """
+    if signals:
+        return signals_of(what)
     if Folder(Path(what)).exists:
         return summarize(Path(what))
     dataset = open_data(str(what), size, max_bad=max_bad)

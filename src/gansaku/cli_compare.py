@@ -14,7 +14,7 @@ BRACKETS = {"[": "]", "{": "}", "(": ")"}
 
 
 def compare(
-    what: Annotated[tuple[str, ...], Positional, Flag(metavar="RECIPE|PLAN.toml", help_behavior_hint="")] = (),
+    what: Annotated[tuple[str, ...], Positional, Flag(metavar="RECIPE|PLAN.toml|RUN…", help_behavior_hint="")] = (),
     /,
     *,
     data: Annotated[Text, Flag(metavar="SOURCE")] = None,
@@ -30,6 +30,9 @@ def compare(
     n: Annotated[int, Flag(aliases=["-n"], metavar="N")] = 2000,
     real: Annotated[int | None, Flag(metavar="N", help_behavior_hint="")] = None,
     extractor: Annotated[Text, Flag(metavar="NAME|FILE")] = None,
+    against: Annotated[Text, Flag(metavar="BASELINE.json")] = None,
+    lock: Annotated[Text, Flag(metavar="BASELINE.json")] = None,
+    arm: Annotated[Text, Flag(metavar="NAME")] = None,
     jobs: Annotated[int | None, Flag(metavar="N", help_behavior_hint="")] = None,
     threads: Annotated[int, Flag(metavar="N")] = 1,
     until: Annotated[Text, Flag(metavar="TIME")] = None,
@@ -43,9 +46,10 @@ def compare(
     The same command goes on where it was stopped; with more --seeds it adds them. A report lies in the folder.
 
     Args:
-        what: A recipe as `gansaku train` takes it, or a plan file (.toml with [vary] or [[arms]]).
+        what: A recipe as `gansaku train` takes it; or a plan file (.toml with [vary] or [[arms]]); or runs that are there.
         data: What to train on, as `gansaku train --data` takes it; the bundled avatars if not given.
-        vary: A setting and its values, the baseline's first: generator.network.grow=transpose,resize, or recipe=dcgan,wgan-gp.
+        vary: A setting and its values, the baseline's first: generator.network.grow=transpose,resize; also recipe=dcgan,wgan-gp
+            and budget=10m,40m. Of runs that are there, the setting alone: what may differ.
         grid: Every combination of what is varied; else one thing at a time against the baseline.
         seeds: How many, or which.
         set_: Settings of all arms, as --set length=200000 generator.network.width=16.
@@ -57,6 +61,9 @@ def compare(
         n: Samples of each side.
         real: Another number of real samples.
         extractor: What looks at the samples, as in `gansaku evaluate`.
+        against: Hold the arms against a locked baseline, which takes the place of one that is trained.
+        lock: Lock an arm of the comparison in --out as a baseline in this file, and stop.
+        arm: The arm to lock; the first if not named.
         jobs: Trainings at a time; by default one for each core, or one on a GPU, as far as there is memory.
         threads: Of each training.
         until: Stop after this time; the same command goes on.
@@ -68,33 +75,35 @@ def compare(
     from gansaku import api_compare
     from gansaku.experiments import plan as plans
 
-    if len(what) > 1:
-        raise UsageError(what[1], "one recipe, or one plan; what is compared with it is said by --vary", "USAGE")
-    plan: plans.Plan | None
-    if what and is_plan(what[0]):
-        if vary or set_ or data or grid:
-            raise UsageError(what[0], "is a plan: what is varied, set and trained on stands in it", "USAGE")
-        plan = plans.from_toml(Path(what[0]).read_text("utf-8"), what[0])
-    elif not what and not vary and out is not None:
-        plan = None  # go on with what is there
-    else:
-        plan = plans.Plan(
-            data=data or "avatars",
-            recipe=what[0] if what else "auto",
-            vary=tuple(plans.Factor(*varied(text)) for text in vary),
-            grid=grid,
-            seeds=seeds_of(seeds),
-            settings=dict(map(setting, set_)),
-            budget=None if budget is None else seconds(budget),
-            size=size(size_),
+    scoring = plans.Scoring(listed(metrics), n, extractor, real)
+    if lock:
+        if out is None or what:
+            raise UsageError("--lock", "locks an arm of the comparison in --out FOLDER", "USAGE")
+        made = api_compare.lock(out, lock, arm)
+        print(printable(f"{lock}: {made.name}, {len(made.results)} seeds"))
+        return
+    if what and all((Path(one) / "run.json").is_file() for one in what):
+        told = [text.partition("=") for text in vary]
+        if any(values for _, _, values in told) or set_ or data or grid or against:
+            raise UsageError("compare", "runs that are there are as they are; --vary PATH says what may differ", "USAGE")
+        if out is None:
+            raise UsageError("--out", "name a folder for the report", "USAGE")
+        found = api_compare.compare_runs(
+            what,
+            out,
+            [path for path, _, _ in told],
+            scoring,
             question=question or "",
-            scoring=plans.Scoring(listed(metrics), n, extractor, real),
-            use=tuple(use),
+            device=device,
+            use=use,
+            listener=Terminal(),
         )
-    found = api_compare.compare(
-        plan, out, jobs=jobs, threads=threads, device=device, dry_run=dry_run,
-        until=None if until is None else seconds(until), listener=Terminal(),
-    )  # fmt: skip
+    else:
+        plan = plan_of(what, data, vary, grid, seeds, set_, out, size_, budget, question, scoring, use, against)
+        found = api_compare.compare(
+            plan, out, jobs=jobs, threads=threads, device=device, dry_run=dry_run,
+            until=None if until is None else seconds(until), listener=Terminal(),
+        )  # fmt: skip
     if as_json:
         print_json(found.plain())
     elif not dry_run:
@@ -105,6 +114,48 @@ def compare(
             f"{len(found.given_up)} trainings ended without a result; their logs lie in {found.folder / 'logs'}",
             "GIVEN_UP",
         )
+
+
+def plan_of(
+    what: Sequence[str],
+    data: str | None,
+    vary: Sequence[str],
+    grid: bool,
+    seeds: str,
+    set_: Sequence[str],
+    out: str | None,
+    size_: str | None,
+    budget: str | None,
+    question: str | None,
+    scoring: Any,
+    use: Sequence[str],
+    against: str | None,
+) -> Any:
+    """The plan that flags or a file describe; None to go on with the one in the folder."""
+    from gansaku.experiments import plan as plans
+
+    if len(what) > 1:
+        raise UsageError(what[1], "one recipe, one plan, or runs; what is compared with a recipe is said by --vary", "USAGE")
+    if what and is_plan(what[0]):
+        if vary or set_ or data or grid or against:
+            raise UsageError(what[0], "is a plan: what is varied, set and trained on stands in it", "USAGE")
+        return plans.from_toml(Path(what[0]).read_text("utf-8"), what[0])
+    if not what and not vary and not against and out is not None:
+        return None
+    return plans.Plan(
+        data=data or "avatars",
+        recipe=what[0] if what else "auto",
+        vary=tuple(plans.Factor(*varied(text)) for text in vary),
+        grid=grid,
+        seeds=seeds_of(seeds),
+        settings=dict(map(setting, set_)),
+        budget=None if budget is None else seconds(budget),
+        size=size(size_),
+        question=question or "",
+        scoring=scoring,
+        use=tuple(use),
+        against=against or "",
+    )
 
 
 def is_plan(name: str) -> bool:
@@ -125,6 +176,8 @@ def varied(text: str) -> tuple[str, tuple[Any, ...]]:
     path, sign, values = text.partition("=")
     if not sign or not path:
         raise UsageError(f"--vary {text}", "is no PATH=A,B, as generator.network.grow=transpose,resize", "PLAN")
+    if path == "budget":
+        return path, tuple(seconds(value) for value in parted(values))
     return path, tuple(setting(f"{path}={value}")[1] for value in parted(values))
 
 
@@ -182,7 +235,7 @@ def printed(found: Any) -> str:
 def score_rows(found: Any, metric: str, title: str) -> list[str]:
     """A line for each arm: mean ± deviation over its seeds, and each seed's score."""
     rows: list[Sequence[str]] = [["arm", title, *[f"seed {seed}" for seed in found.plan.seeds]]]
-    for arm in found.plan.arms:
+    for arm in found.arms:
         own = {result.seed: result for result in found.results if result.arm == arm.name}
         values = {seed: one.score(metric) for seed, one in own.items() if not one.broken}
         known = [score.value for score in values.values() if score is not None]

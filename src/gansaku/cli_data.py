@@ -8,7 +8,7 @@ from typing import Annotated, Any
 
 from gansaku.cli_values import Flag, Json, Positional, Text, capacity, colour, listed, numbers, share, size
 from gansaku.errors import UsageError, printable
-from gansaku.terminal import Terminal, class_bars, dataset_text, print_json, table
+from gansaku.terminal import Terminal, class_bars, dataset_text, print_json, signals_table, table
 
 On = Annotated[bool, Flag(help_behavior_hint="")]
 Count = Annotated[int | None, Flag(metavar="N", help_behavior_hint="")]
@@ -193,6 +193,7 @@ def show(
     size_: Annotated[Text, Flag(name="size", metavar="SIDE|WxH")] = None,
     max_bad: Annotated[str, Flag(metavar="SHARE")] = "100%",
     out: Annotated[Text, Flag(metavar="FILE.html|.png")] = None,
+    signals: On = False,
     as_json: Json = False,
 ) -> None:
     """Say what a run or some data are, in a screenful.
@@ -202,10 +203,17 @@ def show(
         size_: For data: resize pictures to squares of this side, or to WIDTHxHEIGHT.
         max_bad: For data: refuse them when a larger share of the files cannot be used.
         out: For data: write a page with samples, classes, duplicates and what was skipped; or a .png of samples.
+        signals: For a run: how its training is, by signals of both players and of the samples.
         as_json: One JSON document on standard output.
     """
     from gansaku.runs.folder import Folder
 
+    if signals:
+        from gansaku.runs.signals import signals_of
+
+        told = signals_of(what)
+        print_json(told) if as_json else print(signals_table(told))
+        return
     if Folder(Path(what)).exists:
         from gansaku.runs.summary import summarize
 

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 
 from gansaku.data.store import Facts
 from gansaku.errors import RecipeError, UsageError
-from gansaku.experiments.plan import RECIPE, Arm, Plan
+from gansaku.experiments.plan import BUDGET, RECIPE, Arm, Plan
 from gansaku.parts import Change, difference
 from gansaku.recipe import Recipe
 from gansaku.recipes import registry
@@ -27,7 +27,7 @@ def recipes(plan: Plan, facts: Facts) -> dict[str, Recipe]:
 
 def recipe_of(plan: Plan, arm: Arm, facts: Facts, seed: int) -> Recipe:
     """An arm's recipe at a seed."""
-    changes = dict(arm.changes)
+    changes = {path: value for path, value in arm.changes.items() if path != BUDGET}
     base = registry.find(str(changes.pop(RECIPE, plan.recipe)), facts)
     return base.but({**plan.settings, **changes, "seed": seed})
 
@@ -35,18 +35,25 @@ def recipe_of(plan: Plan, arm: Arm, facts: Facts, seed: int) -> Recipe:
 def check_fair(plan: Plan, found: Mapping[str, Recipe]) -> None:
     """Raises UsageError where arms would see different numbers of samples by themselves, or are all alike."""
     lengths = {recipe.length: name for name, recipe in found.items()}
-    declared = any("length" in arm.changes for arm in plan.arms)
+    declared = any({"length", BUDGET} & arm.changes.keys() for arm in plan.arms)
     if len(lengths) > 1 and plan.budget is None and not declared:
         told = " and ".join(f"{name} {length:,}" for length, name in lengths.items())
         raise UsageError(
             "length", f"arms would see different numbers of samples ({told}); --set length=N gives all the same", "UNFAIR"
         )
     for (name, recipe), (other, like) in itertools.combinations(found.items(), 2):
-        if recipe.but(name="") == like.but(name=""):
+        budgets = [arm.changes.get(BUDGET) for arm in plan.arms if arm.name in (name, other)]
+        if recipe.but(name="") == like.but(name="") and budgets[0] == budgets[-1]:
             raise UsageError(other, f"is the same recipe as {name}: the change changes nothing", "UNFAIR")
 
 
-def differences(plan: Plan, found: Mapping[str, Recipe]) -> dict[str, list[Change]]:
+def budget_of(plan: Plan, arm: Arm) -> float | None:
+    """The seconds of an arm's trainings; None where the number of samples ends them."""
+    own = arm.changes.get(BUDGET, plan.budget)
+    return None if own is None else float(own)
+
+
+def differences(found: Mapping[str, Recipe]) -> dict[str, list[Change]]:
     """What every arm but the first has otherwise than the first, by its name."""
-    first, *others = [(arm.name, found[arm.name]) for arm in plan.arms]
-    return {name: [c for c in difference(first[1], recipe) if c.path != "name"] for name, recipe in others}
+    (_, first), *others = found.items()
+    return {name: [c for c in difference(first, recipe) if c.path not in ("name", "seed")] for name, recipe in others}

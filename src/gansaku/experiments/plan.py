@@ -31,7 +31,7 @@ import tomli_w
 from gansaku.errors import RecipeError, UsageError, nearest
 from gansaku.parts import encode, shown
 
-RECIPE = "recipe"  # the factor that is the whole recipe
+RECIPE, BUDGET = "recipe", "budget"  # factors that are no settings: the whole recipe, and the seconds of each training
 MOST_ARMS = 100
 SEEDS = 5
 
@@ -85,19 +85,22 @@ class Plan:
     question: str = ""
     scoring: Scoring = Scoring()
     use: tuple[str, ...] = ()  # Python files of one's own
+    against: str = ""  # the file of a locked baseline, which takes the place of one that is trained
 
     def __post_init__(self) -> None:
         check(self)
 
     @property
     def arms(self) -> tuple[Arm, ...]:
-        """The baseline first."""
+        """Those that are trained, the baseline first if it is not a locked one."""
+        if not self.listed and not self.vary:
+            return (Arm("this", {}),)
         return self.listed or arms_of(self.vary, self.grid)
 
     @property
     def pairs(self) -> tuple[Pair, ...]:
         """Every arm against the baseline; in a grid, every two that differ in one factor, one of them by its first value."""
-        if self.listed or not self.grid:
+        if self.listed or not self.grid or not self.vary:
             baseline, *others = self.arms
             return tuple(Pair(baseline, other, changed_factor(baseline, other)) for other in others)
         return tuple(
@@ -154,7 +157,7 @@ def check(plan: Plan) -> None:
     if plan.listed and plan.vary:
         raise UsageError("plan", "has arms and factors to vary; keep one of both", "PLAN")
     for factor in plan.vary:
-        if len(factor.values) < 2:
+        if len(factor.values) < (1 if plan.against else 2):
             raise UsageError(f"--vary {factor.path}", f"has {len(factor.values)} value; give two or more, as a,b", "PLAN")
         written = [shown(encode(value)) for value in factor.values]
         if len(set(written)) < len(written):
@@ -169,7 +172,7 @@ def check(plan: Plan) -> None:
             raise UsageError(f"--set {path}", "is varied too; leave out one of both", "PLAN")
     if "seed" in plan.settings:
         raise UsageError("--set seed", "every arm has all seeds; say which with --seeds", "PLAN")
-    if not plan.vary and not plan.listed:
+    if not plan.vary and not plan.listed and not plan.against:
         raise UsageError("compare", "nothing is varied; say what with --vary path=a,b", "PLAN")
     check_counts(plan)
 
@@ -182,7 +185,7 @@ def check_counts(plan: Plan) -> None:
         combinations *= len(factor.values)
     if max(combinations, len(arms), 1 + sum(len(f.values) - 1 for f in plan.vary)) > MOST_ARMS:
         raise UsageError("plan", f"makes more than {MOST_ARMS} arms; vary fewer things at once", "PLAN")
-    if plan.listed and len(plan.listed) < 2:
+    if len(plan.listed) == 1 and not plan.against:
         raise UsageError("plan", f"has {len(plan.listed)} arm; a comparison needs two", "PLAN")
     names = [arm.name for arm in plan.arms]
     twice = sorted({name for name in names if names.count(name) > 1})
@@ -198,7 +201,7 @@ def check_counts(plan: Plan) -> None:
 
 # as TOML
 
-KEYS = ["question", "recipe", "data", "size", "seeds", "grid", "budget", "use", "vary", "arms", "set", "score"]
+KEYS = ["question", "recipe", "data", "size", "seeds", "grid", "budget", "use", "against", "vary", "arms", "set", "score"]
 
 
 def to_toml(plan: Plan) -> str:
@@ -211,6 +214,8 @@ def to_toml(plan: Plan) -> str:
         content["budget"] = plan.budget
     if plan.use:
         content["use"] = list(plan.use)
+    if plan.against:
+        content["against"] = plan.against
     if plan.vary:
         content["vary"] = {factor.path: [encode(value) for value in factor.values] for factor in plan.vary}
     content["set"] = {path: encode(value) for path, value in plan.settings.items()}
@@ -252,6 +257,7 @@ def from_toml(text: str, where: str = "plan") -> Plan:
         question=str(content.get("question", "")),
         scoring=Scoring(**score),
         use=tuple(map(str, taken(content, "use", list, where))),
+        against=str(content.get("against", "")),
     )
 
 
