@@ -172,6 +172,7 @@ def test_only_one_module_writes_files():
             "archive.open(stylegan.member(f'x_{split}.npy'), 'w', force_zip64=True)",
         ],
         "experiments.local": ["path.open('ab')"],
+        "experiments.on_ray": ["open(log, 'ab')"],
         "runs.lock": ["os.open(folder / NAME, os.O_RDONLY | os.O_CLOEXEC)"],
         "runs.samples": ["zipfile.ZipFile(buffered, 'w', zipfile.ZIP_STORED)"],
     }

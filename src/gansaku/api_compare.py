@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterable, Mapping, Sequence
+from contextlib import closing
 from dataclasses import dataclass, field, replace
 from datetime import date
 from hashlib import blake2b
 from pathlib import Path
 from typing import Any
 
-from gansaku import api, api_arm, files, hardware
+from gansaku import api, api_arm, files
 from gansaku.api_scores import opened_run
 from gansaku.data.sources import open_data
 from gansaku.data.store import Dataset
@@ -21,6 +22,8 @@ from gansaku.experiments.analysis import Comparison
 from gansaku.experiments.baseline import Baseline
 from gansaku.experiments.finished import Finished, groups
 from gansaku.experiments.folder import Place, Training, trainings
+from gansaku.experiments.local import Machine
+from gansaku.experiments.on_ray import Cluster
 from gansaku.experiments.plan import Arm, Pair, Plan, Scoring
 from gansaku.experiments.results import Result
 from gansaku.experiments.runner import Runner
@@ -81,13 +84,15 @@ def compare(
     jobs: int | None = None,
     threads: int = 1,
     device: str = "auto",
+    on: str = "local",
     dry_run: bool = False,
     until: float | None = None,
     listener: Listener | None = None,
 ) -> Outcome:
     """Carry out a plan in a folder, or go on with the one that is there (None, or the same with more seeds).
 
-    `jobs` trainings run at a time, `threads` each: one for each core of a CPU, one on a GPU, as far as there is memory.
+    `jobs` trainings run at a time, `threads` each: one for each core of a CPU, one on a GPU, as far as there is memory;
+    `on` this machine ("local"), or on a Ray cluster ("ray").
     `until` stops after so many seconds; the same call goes on. Raises a GansakuError for what a user can get wrong.
     """
     place, listener, started = Place(folder_of(plan, out)), listener or Listener(), time.monotonic()
@@ -106,15 +111,15 @@ def compare(
         if dry_run:
             return outcome(place, wanted, made, dataset, against)
         going_on = place.begin(wanted)
-        with held(place.path), request.noted():
+        with held(place.path), closing(machine_of(on, threads, device)) as machine, request.noted():
             runner = Runner[Training](
-                start=lambda training: local.started(place, training, device, threads),
+                start=lambda training: machine.started(place, training),
                 done=lambda training: place.result(training).exists(),
                 said=lambda training: local.last_line(place.log(training)),
-                room=local.Memory(),
+                room=machine,
                 stop=lambda: bool(request) or (until is not None and time.monotonic() - started > until),
                 say=listener.say,
-                jobs=jobs or usual_jobs(device, threads),
+                jobs=jobs or machine.jobs(),
             )
             runner.work_down(trainings(going_on))
             found = outcome(place, going_on, made, dataset, against)
@@ -225,6 +230,8 @@ def outcome(place: Place, plan: Plan, made: Mapping[str, Recipe], dataset: Datas
     return Outcome(place.path, plan, every, made, arms.differences(made), found, rows, left, dataset.name, dataset.facts.count)
 
 
-def usual_jobs(device: str, threads: int) -> int:
-    """One training on a GPU; on a CPU as many as its cores can carry."""
-    return 1 if hardware.device(device).type == "cuda" else max(1, local.cores() // threads)
+def machine_of(on: str, threads: int, device: str) -> Machine | Cluster:
+    """Where trainings run. Raises UsageError for what is neither here nor a Ray cluster."""
+    if on not in ("local", "ray"):
+        raise UsageError("--on", f"{on!r} is no place for trainings; use local or ray", "ON")
+    return Machine(threads, device) if on == "local" else Cluster(threads, device)

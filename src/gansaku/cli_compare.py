@@ -35,6 +35,7 @@ def compare(
     arm: Annotated[Text, Flag(metavar="NAME")] = None,
     jobs: Annotated[int | None, Flag(metavar="N", help_behavior_hint="")] = None,
     threads: Annotated[int, Flag(metavar="N")] = 1,
+    on: Annotated[str, Flag(metavar="local|ray")] = "local",
     until: Annotated[Text, Flag(metavar="TIME")] = None,
     device: str = "auto",
     use: Use = (),
@@ -66,6 +67,7 @@ def compare(
         arm: The arm to lock; the first if not named.
         jobs: Trainings at a time; by default one for each core, or one on a GPU, as far as there is memory.
         threads: Of each training.
+        on: This machine, or a Ray cluster (pip install gansaku[ray]) that sees the same folders; RAY_ADDRESS names it.
         until: Stop after this time; the same command goes on.
         device: auto, cpu, cuda or mps.
         use: A Python file of your own with parts or recipes.
@@ -101,7 +103,7 @@ def compare(
     else:
         plan = plan_of(what, data, vary, grid, seeds, set_, out, size_, budget, question, scoring, use, against)
         found = api_compare.compare(
-            plan, out, jobs=jobs, threads=threads, device=device, dry_run=dry_run,
+            plan, out, jobs=jobs, threads=threads, device=device, on=on, dry_run=dry_run,
             until=None if until is None else seconds(until), listener=Terminal(),
         )  # fmt: skip
     if as_json:

@@ -8,20 +8,10 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from gansaku import files
+from gansaku import files, hardware
 from gansaku.experiments.folder import Place, Training
 
 MODULE = "gansaku.api_arm"  # what a process for one training runs
-
-
-def started(place: Place, training: Training, device: str, threads: int) -> subprocess.Popen[bytes]:
-    """A process for one training. A session of its own: signals come from us alone. What it says goes to its log."""
-    path = place.log(training)
-    files.make_folder(path.parent)
-    with path.open("ab") as out:
-        return subprocess.Popen(
-            command(place, training, device), stdout=out, stderr=out, env=environment(threads), start_new_session=True
-        )
 
 
 def command(place: Place, training: Training, device: str) -> list[str]:
@@ -46,14 +36,34 @@ def last_line(path: Path) -> str:
     return next((line for line in reversed(lines) if line), "")
 
 
-class Memory:
-    """The machine's, as Linux tells it."""
+class Machine:
+    """This machine: `threads` cores for each training, or its GPU."""
+
+    def __init__(self, threads: int, device: str):
+        self._threads, self._device = threads, device
+
+    def started(self, place: Place, training: Training) -> subprocess.Popen[bytes]:
+        """A process for one training. A session of its own: signals come from us alone. What it says goes to its log."""
+        path = place.log(training)
+        files.make_folder(path.parent)
+        told, variables = command(place, training, self._device), environment(self._threads)
+        with path.open("ab") as out:
+            return subprocess.Popen(told, stdout=out, stderr=out, env=variables, start_new_session=True)
+
+    def jobs(self) -> int:
+        """Trainings at a time: one on a GPU, else as many as the cores can carry."""
+        return 1 if hardware.device(self._device).type == "cuda" else max(1, cores() // self._threads)
 
     def free(self) -> int | None:
+        """Bytes of memory that nobody uses, as Linux tells it."""
         return entry(Path("/proc/meminfo"), "MemAvailable:")
 
     def held(self, job: Any) -> int | None:
+        """Bytes that a training's process holds."""
         return entry(Path(f"/proc/{job.pid}/status"), "VmRSS:")
+
+    def close(self) -> None:
+        """Nothing is left behind."""
 
 
 def entry(path: Path, name: str) -> int | None:

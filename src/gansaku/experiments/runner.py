@@ -122,10 +122,12 @@ class Runner(Generic[T]):
         self.largest = max([self.largest, *[worker.held for worker in settled]])
         if not running:
             return True
+        free = self.room.free()
+        if free is None:
+            return True
         if not self.largest:
             return bool(settled)  # a system that does not say what a process holds has to do without
-        free = self.room.free()
-        return free is None or free > SPARE * self.largest
+        return free > SPARE * self.largest
 
     def _put_down(self, running: dict[T, Worker]) -> None:
         """Ask every training to save and end; end those that do not."""
