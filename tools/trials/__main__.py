@@ -5,7 +5,7 @@
     python -m tools.trials page                    docs/results/methods.md and article-1.md, from the results that are there
 
 Plan A: each recipe at a quarter of the width on CIFAR-10 and on the bundled avatars, --minutes of CPU time each. Plan B:
-article 1's question. Plan C: bf16 against fp32. Plan D: what else was tried where a method failed.
+article 1's question. Plan C: what else was tried where a method failed.
 A run's length in samples is measured once and stored with the results;
 unfinished runs lie in --work, results (small files) in --results. What was finished is never done again.
 """
@@ -67,7 +67,7 @@ def arguments() -> argparse.Namespace:
         one.add_argument("--work", type=Path, default=ROOT / "build" / "trials", help="where unfinished runs lie")
         one.add_argument("--results", type=Path, default=ROOT / "docs" / "results" / "methods")
         one.add_argument("--cifar", type=Path, default=Path("cifar10.zip"), help="CIFAR-10 as pictures in class folders")
-        one.add_argument("--only", default="ABCD", help="plans, as A or BC; and of one dataset or recipe: A:cifar10, A:wgan-gp")
+        one.add_argument("--only", default="ABC", help="plans, as A or BC; and of one dataset or recipe: A:cifar10, A:wgan-gp")
         one.add_argument("--minutes", type=float, default=15.0, help="CPU time of a training of plan A")
         one.add_argument("--jobs", type=int, default=2, help="trainings at a time")
         one.add_argument("--until", type=float, help="minutes from now at which to stop; the same command goes on")

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from .plan import DATA, PLANS, PRECISIONS, REDUCTION, SHARES, Trial, full_length, trials
-from .verdict import DIVERSITY, HALVES, MAD, ONE_PICTURE, Result, Results, harm, mad, shortfall, status
+from .plan import DATA, PLANS, REDUCTION, SHARES, Trial, full_length, trials
+from .verdict import DIVERSITY, HALVES, MAD, ONE_PICTURE, Result, Results, mad, shortfall, status
 from .words import DATA_NAMES, NONE, distance, listed, machine, minutes, number, pictures, table, wrapped
 
 ACROSS = 3  # sheets in a row
@@ -29,7 +29,7 @@ Stopped, the same command goes on: each training from its last checkpoint, and w
 **Length.** Each method's CPU time for a sample was measured once, which gave the samples that it sees in {minutes:g}
 minutes ([lengths.json](methods/lengths.json)); from then on samples count and not the clock. *CPU* in the tables is what
 the training took in the end, with its scores on the way and its starts. In the same way each training of [article 1's
-question](article-1.md) got {minutes_b:g} minutes, and each of the comparison of precisions {minutes_c:g}.
+question](article-1.md) got {minutes_b:g} minutes.
 
 **Reduction.** Every width is divided by {reduction}: `width` of G, of D and of the classifier, the denoiser's `features`,
 and minibatch discrimination's `kernels`. Everything else is the recipe's: batch, learning rates, order of the moves,
@@ -48,26 +48,18 @@ Chance is 0.10 on CIFAR-10, and 0.09 on the avatars, whose classes are their ele
 {most:g}. Otherwise *failed here*. *Went mad*: the curve ends above {mad:g} times its best, diversity is below {one:g}, or a
 number was not finite.
 """
-PRECISION = """## bf16 against fp32
-
-Both precisions from the same seeds, on the same samples. The rule: bf16 harms a method if in each seed its distance is worse
-than fp32's by a larger factor than fp32's own two seeds lie apart. Two seeds can only show harm that is large.
-"""
 
 
 def methods(results: Results, lengths: Mapping[str, Any]) -> str:
-    """The page of plans A, C and D. What has no result is listed as not run yet."""
-    there = [one for one in results.values() if one["plan"] in "ACD"]
+    """The page of plans A and C. What has no result is listed as not run yet."""
+    there = [one for one in results.values() if one["plan"] in "AC"]
     parts = [head(there, lengths)]
     for data in DATA:
         found = [results[t.name] for t in trials("A") if t.data == data and t.name in results]
         if found:
             title = DATA_NAMES[data]
             parts += [f"## {title[0].upper()}{title[1:]}\n", table_of(found), failures(found, results), sheets(found)]
-    found = [results[t.name] for t in trials("C") if t.name in results]
-    if found:
-        parts += [PRECISION, precisions(found)]
-    parts.append(missing([t for t in trials("ACD") if t.name not in results]))
+    parts.append(missing([t for t in trials("AC") if t.name not in results]))
     return wrapped("\n".join(part for part in parts if part))
 
 
@@ -75,9 +67,9 @@ def head(there: Sequence[Result], lengths: Mapping[str, Any]) -> str:
     reals = {one["data"]: one["real"] for one in sorted(there, key=lambda one: DATA.index(one["data"]))}
     first = there[0] if there else {"count": 2000, "class_count": 9000}
     real = [f"{value:.2f} on {DATA_NAMES[data]}" for data, value in reals.items()]
-    a, b, c = (minutes_of(plan, lengths) for plan in "ABC")
+    a, b = (minutes_of(plan, lengths) for plan in "AB")
     return HEAD.format(
-        minutes=a, minutes_b=b, minutes_c=c, machine=machine(there),
+        minutes=a, minutes_b=b, machine=machine(there),
         count=first["count"], class_count=first["class_count"], real=listed(real) if real else "not measured yet",
         halves=HALVES, least=DIVERSITY[0], most=DIVERSITY[1], mad=MAD, one=ONE_PICTURE, reduction=REDUCTION,
     )  # fmt: skip
@@ -134,8 +126,8 @@ def failures(found: Sequence[Result], results: Results) -> str:
 
 
 def tried(failed: Result, results: Results) -> str:
-    """What plan D tried of the same recipe on the same data, as a sentence each."""
-    others = [one for one in results.values() if one["plan"] == "D"]
+    """What plan C tried of the same recipe on the same data, as a sentence each."""
+    others = [one for one in results.values() if one["plan"] == "C"]
     same = [one for one in others if (one["recipe"], one["data"]) == (failed["recipe"], failed["data"])]
     sentences = []
     for one in same:
@@ -152,36 +144,6 @@ def sheets(found: Sequence[Result]) -> str:
     files = {one["recipe"]: f"methods/{one['name']}.jpg" for one in found if one["last"] is not None}
     rows = " With classes, each row is one, from the same eight latents." if any(one["classes"] for one in found) else ""
     return f"Samples of the last state, chosen by nobody (seed 1).{rows}\n\n{pictures(files, ACROSS)}" if files else ""
-
-
-def precisions(found: Sequence[Result]) -> str:
-    """Both precisions of each recipe and seed, and what follows by the rule."""
-    titles = ["recipe", "precision", "seed", "samples seen", "CPU", "distance: untrained → last", "diversity"]
-    lines = []
-    for one in found:
-        arm = one["arm"] if one["arm"] == one["precision"] else f"{one['arm']} asked for, {one['precision']} used"
-        lines.append([f"`{one['recipe']}`", arm, str(one["seed"]), f"{one['seen']:,}", minutes(one), distance(one),
-                      number(one["diversity"])])  # fmt: skip
-    return table(titles, lines) + "\n" + "\n".join(pairs(found)) + "\n"
-
-
-def pairs(found: Sequence[Result]) -> list[str]:
-    """For each recipe: bf16's last distance over fp32's, seed by seed, the time over the time, and the verdict."""
-    sentences = []
-    for recipe in dict.fromkeys(one["recipe"] for one in found):
-        by = {(one["precision"], one["seed"]): one for one in found if one["recipe"] == recipe and one["last"]}
-        seeds = [seed for precision, seed in sorted(by) if precision == PRECISIONS[0] and (PRECISIONS[1], seed) in by]
-        if not seeds:
-            sentences.append(f"- `{recipe}`: no pair yet, or no fast bf16 on this machine.")
-            continue
-        last, spent = ([[by[p, seed][what] for seed in seeds] for p in PRECISIONS] for what in ("last", "cpu_seconds"))
-        ratios = [bf16 / fp32 for bf16, fp32 in zip(*last, strict=True)]
-        apart, faster = max(last[1]) / min(last[1]), sum(spent[1]) / max(1, sum(spent[0]))
-        times = listed(f"{ratio:.2f}" for ratio in ratios)
-        own = f"; fp32's own seeds lie a factor of {apart:.2f} apart" if len(seeds) > 1 else ""
-        sentences.append(f"- `{recipe}`: bf16's distance is {times} times fp32's{own}. {harm(ratios, apart)} "
-                         f"fp32 took {faster:.2f} times bf16's CPU time.")  # fmt: skip
-    return sentences
 
 
 def missing(left: Sequence[Trial]) -> str:

@@ -1,5 +1,5 @@
-"""What is tried, in which order: every method for some minutes (A), article 1's question (B), bf16 against fp32 (C), and what
-else was tried where a method failed (D)."""
+"""What is tried, in which order: every method for some minutes (A), article 1's question (B), and what else was tried
+where a method failed (C)."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from gansaku.parts import encode
 from gansaku.recipe import Recipe
 from gansaku.recipes import registry
 
-PLANS = {"A": "methods", "B": "article-1", "C": "precision", "D": "instead"}
+PLANS = {"A": "methods", "B": "article-1", "C": "instead"}
 METHODS = ("dcgan-chainer", "wgan-gp", "ac-wgan-gp", "acgan", "ac-wgan-gp-head", "sn-dcgan", "dragan", "minibatch", "dfm",
            "wgan", "wgan-gp-resnet", "cramer", "cramer-conditional", "began")  # fmt: skip
 CLASSES = {
@@ -34,12 +34,11 @@ ARMS: dict[str, tuple[str, dict[str, Any]]] = {
     "head, ε 1": ("ac-wgan-gp-head", {"method.generator_weight": 1.0}),
     "Wasserstein distance": ("ac-wgan-gp-wasserstein", {}),
 }
-PRECISIONS = ("bf16", "fp32")
 # Where a method failed: recipe, data, what was tried instead, and its settings before widths are divided.
 INSTEAD: tuple[tuple[str, str, str, dict[str, Any]], ...] = (
     ("acgan", "cifar10", "D at its full width", {"discriminator.network.width": 64}),
 )
-SHARES = {"A": 1.0, "B": 4 / 15, "C": 5 / 15, "D": 1.0}  # of the minutes that are asked for
+SHARES = {"A": 1.0, "B": 4 / 15, "C": 1.0}  # of the minutes that are asked for
 REDUCTION = 4  # widths are divided by it
 WIDTHS = ("width", "kernels", "features")  # settings of networks that are widths
 
@@ -57,18 +56,13 @@ class Trial:
 
     @property
     def name(self) -> str:
-        words = {
-            "A": [self.data, self.recipe],
-            "B": [self.arm],
-            "C": [self.recipe, self.arm],
-            "D": [self.data, self.recipe, self.arm],
-        }[self.plan]
+        words = [self.arm] if self.plan == "B" else [self.data, self.recipe, *([self.arm] if self.arm else [])]
         plain = "-".join([PLANS[self.plan], *words]).lower().replace("ε", "epsilon").replace(",", "").replace(" ", "-")
-        return plain if self.plan in "AD" else f"{plain}-seed{self.seed}"
+        return f"{plain}-seed{self.seed}" if self.plan == "B" else plain
 
     @property
     def group(self) -> str:
-        return {"B": PLANS["B"], "C": f"{PLANS['C']}-{self.recipe}"}.get(self.plan, self.name)
+        return PLANS["B"] if self.plan == "B" else self.name
 
     @property
     def minutes(self) -> float:
@@ -76,15 +70,13 @@ class Trial:
         return SHARES[self.plan]
 
 
-def trials(only: str = "ABCD") -> list[Trial]:
+def trials(only: str = "ABC") -> list[Trial]:
     """All of them, in an order that is useful wherever it ends: each method on one dataset first."""
     methods = {data: [Trial("A", recipe, data) for recipe in METHODS] for data in DATA}
     arms = [Trial("B", recipe, "cifar10", seed, arm, tuple(settings.items()))
             for seed in SEEDS for arm, (recipe, settings) in ARMS.items()]  # fmt: skip
-    precisions = [Trial("C", recipe, "cifar10", seed, precision, (("precision", precision),))
-                  for seed in SEEDS[:2] for recipe in ("dcgan-chainer", "wgan-gp") for precision in PRECISIONS]  # fmt: skip
-    instead = [Trial("D", recipe, data, 0, arm, tuple(settings.items())) for recipe, data, arm, settings in INSTEAD]
-    ordered = chain(methods["cifar10"], arms, precisions, methods["avatars"], instead)
+    instead = [Trial("C", recipe, data, 0, arm, tuple(settings.items())) for recipe, data, arm, settings in INSTEAD]
+    ordered = chain(methods["cifar10"], arms, methods["avatars"], instead)
     return [trial for trial in ordered if trial.plan in only]
 
 

@@ -116,15 +116,6 @@ def trained(results: Results, data: str) -> list[str]:
     return sorted(recipe for recipe, found in verdicts.items() if all(found))
 
 
-def harm(ratios: Sequence[float], apart: float) -> str:
-    """Whether bf16 harms: its distances over fp32's, seed by seed, beside how far fp32's own seeds lie apart (as a ratio)."""
-    if len(ratios) < 2:
-        return "One seed alone gives no verdict."
-    if min(ratios) > apart:
-        return "**bf16 harms**: in each seed it is worse by more than that."
-    return "No harm seen: it is not worse by more than that in each seed."
-
-
 def t_interval(values: Sequence[float]) -> tuple[float, float, float] | None:
     """Mean and 95 % t interval (low, high) of independent values; None for fewer than two."""
     n = len(values)

@@ -152,7 +152,7 @@ def measured(trial: Trial, places: Places, dataset: Dataset, stopped: str) -> di
     other = Stored(dataset, first=COUNT, last=2 * COUNT)
     curves = log.curves(run.folder.log)
     scored = live_curves(run)
-    if last is not None and (trial.plan in "AD" or (trial.plan == "B" and trial.seed == 0)):
+    if last is not None and (trial.plan in "AC" or (trial.plan == "B" and trial.seed == 0)):
         files.make_folder(places.results)
         files.write_bytes(places.sheet(trial), sheet_of(run.recipe, last))
     result: dict[str, Any] = {
