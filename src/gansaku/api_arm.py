@@ -25,7 +25,7 @@ from gansaku.recipes import registry
 from gansaku.runs import live, log
 from gansaku.runs.run import Run
 
-POINTS = 10  # scores on the way of each training
+POINTS, ON_THE_WAY = 10, 1000  # scores on the way of each training, and samples of each side in them
 ANY = 1000.0  # share of the time that they may take: all arms have the same
 CLOSE = 30.0  # seconds of a budget that are not worth another start
 
@@ -76,7 +76,7 @@ def carry_out(place: Place, number: int, seed: int, device: str) -> None:
     settings = {"precision": recipe.precision} if "precision" in {**plan.settings, **training.arm.changes} else {}
     try:
         if left is None or left > CLOSE:
-            scoring = live.Scoring(every=max(1, recipe.length // POINTS), share=ANY)
+            scoring = live.Scoring(n=min(ON_THE_WAY, plan.scoring.n), every=max(1, recipe.length // POINTS), share=ANY)
             api.train(recipe, plan.data, folder, settings, size=plan.size, budget=left, device=device, use=plan.use,
                       scoring=scoring, listener=Attached())  # fmt: skip
     except Stopped as error:
