@@ -96,7 +96,7 @@ def test_every_arm_is_trained_at_every_seed_scored_alike_and_never_twice(tmp_pat
 
 def test_arms_have_the_same_data_order_and_the_same_latents(tmp_path, begun):
     """The logged real samples' mean is that of the same batches; nothing but the change tells the arms apart."""
-    found = api_compare.compare(PLAN, tmp_path / "c")
+    found = api_compare.carry_out(PLAN, tmp_path / "c")
     runs = [api.load(Place(tmp_path / "c").run(training)) for training in trainings(PLAN)]
     recipes = [run.recipe for run in runs]
     assert recipes[1] == recipes[0].but({"generator.network.grow": "resize"})
@@ -106,7 +106,7 @@ def test_arms_have_the_same_data_order_and_the_same_latents(tmp_path, begun):
 
 def test_a_training_that_broke_counts_and_says_why(tmp_path, begun):
     plan = Plan("avatars", "dcgan", (Factor("generator.lr", (1e-3, 1e30)),), settings=SMALL, seeds=(0, 1), scoring=SCORING)
-    found = api_compare.compare(plan, tmp_path / "c")
+    found = api_compare.carry_out(plan, tmp_path / "c")
     broken = [result for result in found.results if result.broken]
     assert [(result.arm, result.seed) for result in broken] == [("lr=1e+30", 0), ("lr=1e+30", 1)]
     assert "not finite" in broken[0].broken
@@ -131,7 +131,7 @@ def test_a_dry_run_says_what_the_arms_are_and_leaves_nothing(tmp_path, begun, ca
 
 
 def test_runs_that_are_there_are_compared_by_what_was_declared(tmp_path, begun, capsys):
-    api_compare.compare(PLAN, tmp_path / "c")
+    api_compare.carry_out(PLAN, tmp_path / "c")
     runs = [str(Place(tmp_path / "c").run(training)) for training in trainings(PLAN)]
     begun.clear()
     score = ["-n", "40", "--extractor", "random-2d", "--out", str(tmp_path / "d")]
@@ -147,11 +147,11 @@ def test_runs_that_are_there_are_compared_by_what_was_declared(tmp_path, begun, 
 
 
 def api_json(folder):
-    return json.dumps(api_compare.compare(None, folder).plain())
+    return json.dumps(api_compare.carry_out(None, folder).plain())
 
 
 def test_a_locked_baseline_takes_the_place_of_a_trained_one(tmp_path, begun, capsys):
-    api_compare.compare(PLAN, tmp_path / "c")
+    api_compare.carry_out(PLAN, tmp_path / "c")
     begun.clear()
     base = str(tmp_path / "base.json")
     assert main(["compare", "--out", str(tmp_path / "c"), "--lock", base, "--arm", "grow=transpose"]) == 0
@@ -215,8 +215,8 @@ def test_killed_anywhere_it_leaves_no_orphan_and_goes_on_to_the_same_numbers(tmp
         process.send_signal(signal.SIGKILL)
     wait_for(lambda: not ours())
     assert not any(place.result(training).exists() for training in trainings(plan))
-    found = api_compare.compare(None, place.path)
-    alone = api_compare.compare(plan, tmp_path / "alone")
+    found = api_compare.carry_out(None, place.path)
+    alone = api_compare.carry_out(plan, tmp_path / "alone")
     for a, b in zip(found.results, alone.results, strict=True):
         assert [score.value for score in a.scores] == [score.value for score in b.scores]
     assert found.left == 0

@@ -14,6 +14,8 @@ PUBLIC = {
     "evaluate": "api_scores", "rank": "api_trials", "scores": "api_scores", "blind": "api_trials",
     "neighbours": "api_trials", "probe": "api_trials", "weights": "api_scores",
     "Scoring": "runs.live", "Score": "metrics.passport",
+    "compare": "api_compare", "compare_runs": "api_compare", "Plan": "experiments.plan", "Factor": "experiments.plan",
+    "Arm": "experiments.plan",
     "Metric": "metrics.contract", "Output": "metrics.contract", "Side": "metrics.contract",
     # training by hand
     "Trainer": "training.by_hand",
@@ -33,6 +35,7 @@ __all__ = ["__version__", *PUBLIC]
 
 if TYPE_CHECKING:
     from gansaku.api import get_recipe, info, load, pin, prepare, report, sample, show, train
+    from gansaku.api_compare import compare, compare_runs
     from gansaku.api_recipes import show_recipe, verify
     from gansaku.api_scores import evaluate, scores, weights
     from gansaku.api_trials import blind, neighbours, probe, rank
@@ -61,6 +64,7 @@ if TYPE_CHECKING:
     from gansaku.data.sources import open_data
     from gansaku.data.store import Dataset, Facts
     from gansaku.errors import GansakuError
+    from gansaku.experiments.plan import Arm, Factor, Plan
     from gansaku.metrics.contract import Metric, Output, Side
     from gansaku.metrics.passport import Score
     from gansaku.parts import difference, part

@@ -13,6 +13,7 @@ from typing import Any
 
 from gansaku import api, api_arm, files
 from gansaku.api_scores import opened_run
+from gansaku.data.policy import Size
 from gansaku.data.sources import open_data
 from gansaku.data.store import Dataset
 from gansaku.errors import RunError, UsageError, nearest
@@ -78,6 +79,50 @@ class Outcome:
 
 
 def compare(
+    recipe: str | Plan | None = None,
+    data: str | None = None,
+    vary: Mapping[str, Sequence[Any]] | None = None,
+    out: str | Path | None = None,
+    *,
+    grid: bool = False,
+    seeds: int | Sequence[int] = plans.SEEDS,
+    settings: Mapping[str, Any] | None = None,
+    budget: float | None = None,
+    size: Size = None,
+    question: str = "",
+    scoring: Scoring = Scoring(),  # noqa: B008 - frozen
+    use: Iterable[str | Path] = (),
+    against: str | Path | None = None,
+    **how: Any,
+) -> Outcome:
+    """Train every arm at the same seeds, score all alike, and say what their differences show.
+
+    `vary` has a setting's values by its path, the baseline's first; `grid` takes every combination. `seeds` are how many, or
+    which. A `Plan` in the place of the recipe says all that. With `out` alone, the plan that lies there goes on. `how` is
+    what `carry_out` takes.
+    """
+    if isinstance(recipe, Plan):
+        return carry_out(recipe, out, **how)
+    if recipe is None and not vary and against is None and out is not None:
+        return carry_out(None, out, **how)
+    plan = Plan(
+        data=data or "avatars",
+        recipe=recipe or "auto",
+        vary=tuple(plans.Factor(path, tuple(values)) for path, values in (vary or {}).items()),
+        grid=grid,
+        seeds=plans.seeds_of(seeds if isinstance(seeds, int) else list(seeds)),
+        settings=dict(settings or {}),
+        budget=budget,
+        size=size,
+        question=question,
+        scoring=scoring,
+        use=tuple(map(str, use)),
+        against="" if against is None else str(against),
+    )
+    return carry_out(plan, out, **how)
+
+
+def carry_out(
     plan: Plan | None,
     out: str | Path | None = None,
     *,

@@ -101,10 +101,11 @@ def compare(
             listener=Terminal(),
         )
     else:
-        plan = plan_of(what, data, vary, grid, seeds, set_, out, size_, budget, question, scoring, use, against)
         found = api_compare.compare(
-            plan, out, jobs=jobs, threads=threads, device=device, on=on, dry_run=dry_run,
-            until=None if until is None else seconds(until), listener=Terminal(),
+            recipe_or_plan(what, bool(vary or set_ or data or grid or against)), data, by_path(vary), out, grid=grid,
+            seeds=seeds_of(seeds), settings=dict(map(setting, set_)), budget=None if budget is None else seconds(budget),
+            size=size(size_), question=question or "", scoring=scoring, use=use, against=against, jobs=jobs, threads=threads,
+            device=device, on=on, dry_run=dry_run, until=None if until is None else seconds(until), listener=Terminal(),
         )  # fmt: skip
     if as_json:
         print_json(found.plain())
@@ -118,46 +119,25 @@ def compare(
         )
 
 
-def plan_of(
-    what: Sequence[str],
-    data: str | None,
-    vary: Sequence[str],
-    grid: bool,
-    seeds: str,
-    set_: Sequence[str],
-    out: str | None,
-    size_: str | None,
-    budget: str | None,
-    question: str | None,
-    scoring: Any,
-    use: Sequence[str],
-    against: str | None,
-) -> Any:
-    """The plan that flags or a file describe; None to go on with the one in the folder."""
+def recipe_or_plan(what: Sequence[str], told: bool) -> Any:
+    """The recipe's name, or the plan in a file, beside which no flag tells what is compared; None if nothing is named."""
     from gansaku.experiments import plan as plans
 
     if len(what) > 1:
         raise UsageError(what[1], "one recipe, one plan, or runs; what is compared with a recipe is said by --vary", "USAGE")
-    if what and is_plan(what[0]):
-        if vary or set_ or data or grid or against:
-            raise UsageError(what[0], "is a plan: what is varied, set and trained on stands in it", "USAGE")
-        return plans.from_toml(Path(what[0]).read_text("utf-8"), what[0])
-    if not what and not vary and not against and out is not None:
-        return None
-    return plans.Plan(
-        data=data or "avatars",
-        recipe=what[0] if what else "auto",
-        vary=tuple(plans.Factor(*varied(text)) for text in vary),
-        grid=grid,
-        seeds=seeds_of(seeds),
-        settings=dict(map(setting, set_)),
-        budget=None if budget is None else seconds(budget),
-        size=size(size_),
-        question=question or "",
-        scoring=scoring,
-        use=tuple(use),
-        against=against or "",
-    )
+    if not what or not is_plan(what[0]):
+        return what[0] if what else None
+    if told:
+        raise UsageError(what[0], "is a plan: what is varied, set and trained on stands in it", "USAGE")
+    return plans.from_toml(Path(what[0]).read_text("utf-8"), what[0])
+
+
+def by_path(vary: Sequence[str]) -> dict[str, tuple[Any, ...]]:
+    """The values of every setting that is varied. Raises UsageError for one that is named twice."""
+    found = list(map(varied, vary))
+    if len(dict(found)) < len(found):
+        raise UsageError("--vary", "names a setting twice; give all of its values in one --vary", "PLAN")
+    return dict(found)
 
 
 def is_plan(name: str) -> bool:

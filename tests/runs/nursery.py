@@ -402,12 +402,12 @@ def end_of(run: Path) -> dict[str, str]:
 
 
 def ticks_of(run: Path) -> dict[str, list[tuple[int, float]]]:
-    """The log's curves but for the one that the clock decides."""
+    """The log's curves but for those that the clock decides: how fast it was, and when there was time for a look."""
     from gansaku.runs import log
 
     found = log.curves(run / "log.sqlite")
     found.pop("samples_per_second", None)
-    return found
+    return {name: points for name, points in found.items() if not name.startswith("health/")}
 
 
 class Kill(NamedTuple):
