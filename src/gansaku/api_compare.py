@@ -2,21 +2,23 @@
 
 from __future__ import annotations
 
+import math
 import time
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass, field, replace
 from datetime import date
+from functools import partial
 from hashlib import blake2b
 from pathlib import Path
 from typing import Any
 
-from gansaku import api, api_arm, files
+from gansaku import __version__, api, api_arm, files
 from gansaku.api_scores import opened_run
 from gansaku.data.policy import Size
 from gansaku.data.sources import open_data
-from gansaku.data.store import Dataset
-from gansaku.errors import RunError, UsageError, nearest
+from gansaku.data.store import Dataset, Facts
+from gansaku.errors import GansakuError, RunError, UsageError, nearest
 from gansaku.experiments import analysis, arms, baseline, local, results
 from gansaku.experiments import plan as plans
 from gansaku.experiments.analysis import Comparison
@@ -25,7 +27,9 @@ from gansaku.experiments.finished import Finished, groups
 from gansaku.experiments.folder import Place, Training, trainings
 from gansaku.experiments.local import Machine
 from gansaku.experiments.on_ray import Cluster
-from gansaku.experiments.plan import Arm, Pair, Plan, Scoring
+from gansaku.experiments.plan import RECIPE, Arm, Pair, Plan, Scoring
+from gansaku.experiments.report import Report
+from gansaku.experiments.report_reading import Reading
 from gansaku.experiments.results import Result
 from gansaku.experiments.runner import Runner
 from gansaku.listener import Listener
@@ -36,6 +40,8 @@ from gansaku.runs import manifest
 from gansaku.runs.interrupts import listening
 from gansaku.runs.lock import held
 from gansaku.runs.run import Run
+
+REPORT_SHARE = 0.05  # of the time may go into reports while trainings run
 
 
 @dataclass(frozen=True)
@@ -52,6 +58,7 @@ class Outcome:
     left: int  # trainings that have no result yet
     dataset: str  # what people call it
     count: int  # its training samples
+    classes: tuple[str, ...] = ()
     given_up: Mapping[str, str] = field(default_factory=dict)  # trainings whose process fell, and why
 
     def plain(self) -> dict[str, Any]:
@@ -157,6 +164,8 @@ def carry_out(
             return outcome(place, wanted, made, dataset, against)
         going_on = place.begin(wanted)
         with held(place.path), closing(machine_of(on, threads, device)) as machine, request.noted():
+            reports = Reports(place.path)
+            known = partial(outcome, place, going_on, made, dataset, against)
             runner = Runner[Training](
                 start=lambda training: machine.started(place, training),
                 done=lambda training: place.result(training).exists(),
@@ -164,15 +173,53 @@ def carry_out(
                 room=machine,
                 stop=lambda: bool(request) or (until is not None and time.monotonic() - started > until),
                 say=listener.say,
+                after=lambda: reports.now_and_then(known),
                 jobs=jobs or machine.jobs(),
             )
             runner.work_down(trainings(going_on))
-            found = outcome(place, going_on, made, dataset, against)
-            found = replace(found, given_up={str(training): why for training, why in runner.given_up.items()})
+            found = replace(known(), given_up={str(training): why for training, why in runner.given_up.items()})
+            if found.results:
+                reports.write(found)
         if request:
             sentence = f"interrupted with {found.left} trainings to go; everything is saved, the same command continues"
             raise request.interrupted(str(place.path), sentence)
     return found
+
+
+class Reports:
+    """The reports of a comparison that is running: written again when there is something new and it costs little."""
+
+    def __init__(self, folder: Path, sheets: Mapping[tuple[str, int], Path] | None = None):
+        self._report, self._cost, self._last = Report(folder, sheets), 0.0, -math.inf
+
+    def now_and_then(self, known: Callable[[], Outcome]) -> None:
+        """Writes what is known, unless the last report took more than REPORT_SHARE of the time since then."""
+        if time.monotonic() - self._last > self._cost / REPORT_SHARE:
+            self.write(known())
+
+    def write(self, found: Outcome, paths: Sequence[str] = (), command: str | None = None) -> None:
+        started, plan = time.monotonic(), found.plan
+        facts = Facts(found.dataset, next(iter(found.recipes.values())).shape, found.count, found.classes)
+        named = {arm.name: str(arm.changes.get(RECIPE, plan.recipe)) for arm in found.arms}
+        reading = Reading(
+            plan=plan, changes=found.changes, results=found.results, comparisons=found.comparisons, dataset=found.dataset,
+            count=found.count, arms=found.arms, given_up=found.given_up, version=__version__,
+            lengths={name: recipe.length for name, recipe in found.recipes.items()},
+            own_lengths={name: own_length(recipe, facts) for name, recipe in named.items()},
+            parameters={name: api.parameters(recipe) for name, recipe in found.recipes.items()}, paths=tuple(paths),
+            **({} if command is None else {"command": command}),
+        )  # fmt: skip
+        self._report.write(reading, found.plain())
+        self._last = time.monotonic()
+        self._cost = self._last - started
+
+
+def own_length(recipe: str, facts: Facts) -> int:
+    """The samples that a recipe as it is sees of these data; 0 where no such recipe is known any more."""
+    try:
+        return registry.find(recipe, facts).length
+    except GansakuError:
+        return 0
 
 
 def compare_runs(
@@ -272,7 +319,8 @@ def outcome(place: Place, plan: Plan, made: Mapping[str, Recipe], dataset: Datas
     rows = analysis.compare(pairs, found, plan.scoring.metrics)
     every = plan.arms if against is None else (against.arm, *plan.arms)
     left = len(plan.runs) - len(own)
-    return Outcome(place.path, plan, every, made, arms.differences(made), found, rows, left, dataset.name, dataset.facts.count)
+    differs, facts = arms.differences(made), dataset.facts
+    return Outcome(place.path, plan, every, made, differs, found, rows, left, dataset.name, facts.count, facts.classes)
 
 
 def machine_of(on: str, threads: int, device: str) -> Machine | Cluster:

@@ -65,6 +65,7 @@ class Runner(Generic[T]):
     room: Room
     stop: Callable[[], bool]
     say: Callable[[str], None]
+    after: Callable[[], None] = lambda: None  # called when another result is there
     jobs: int = 1
     largest: int = 0  # bytes that a training was seen to hold
     given_up: dict[T, str] = field(default_factory=dict)  # and why
@@ -94,6 +95,7 @@ class Runner(Generic[T]):
                     self.largest = max(self.largest, worker.held)
                     if self.done(one):
                         self.say(f"{one}: done, {sum(not self.done(other) for other in waiting)} to go")
+                        self.after()
                     elif self._again(one, code, failed):
                         left.insert(0, one)
                 self.nap(0.2)

@@ -26,12 +26,17 @@ MARKS = ("start", "alarm", "non-finite", "stopped")  # kinds of events that have
 
 @dataclass(frozen=True)
 class Series:
-    """One line: the name it is logged under, what a person reads, its points in order, and its colour, 1 to 8."""
+    """One line: the name it is logged under, what a person reads, its points in order, and its colour, 1 to 8.
+
+    Where it stands for several others: a band around it, and these others as thin strands of its colour.
+    """
 
     name: str
     label: str
     points: Sequence[Point]
     colour: int = 1
+    band: Sequence[tuple[float, float, float]] = ()  # (samples seen, low, high); cut where the chart ends
+    strands: Sequence[Sequence[Point]] = ()
 
 
 class Mark(NamedTuple):
@@ -72,14 +77,17 @@ def chart(
     end = max(end, 1)
     last = "; ".join(f"{one.label or one.name} {last_text(one)}" for one in series)
     head = f'<svg class="curves" role="img" aria-label="{escape(f"{title}, over samples seen; last values: {last}")}"'
-    if not any(one.points for one in series):
+    if not any(one.points or one.strands for one in series):
         return f'{head}><text class="nothing" x="50%" y="50%" text-anchor="middle">no numbers yet</text></svg>'
-    scale = scaled([value for one in series for _, value in one.points if drawable(value, log)], log, bounds, ticks)
+    lines = [points for one in series for points in (one.points, *one.strands)]
+    scale = scaled([value for points in lines for _, value in points if drawable(value, log)], log, bounds, ticks)
     return "".join(
         [
             f'{head} data-end="{end:.0f}" data-bottom="{scale.bottom:.6g}" data-top="{scale.top:.6g}" data-log="{int(log)}">',
             *axes(scale, end, ticks + 1),
             *hairlines(marks, end),
+            *(area(one, scale, end) for one in series if one.band),
+            *(strand(points, one.colour, scale, end) for one in series for points in one.strands),
             *(line(one, scale, end, dashed=covered(series, i)) for i, one in enumerate(series)),
             '<line class="cross" y1="0" y2="100%" visibility="hidden"/>',
             '<rect class="hit" width="100%" height="100%"/></svg>',
@@ -211,6 +219,23 @@ def hairlines(marks: Sequence[Mark], end: float) -> Iterator[str]:
 def line(one: Series, scale: Scale, end: float, dashed: bool = False) -> str:
     """The series with its points for whoever reads along: where a stretch has one point alone, a dot."""
     points = thinned(one.points, end)
+    return "".join(
+        [
+            f'<g class="series s{one.colour}{" same" if dashed else ""}" data-name="{escape(one.name)}"',
+            f' data-x="{" ".join(f"{x:.0f}" for x, _ in points)}" data-y="{" ".join(f"{y:.4g}" for _, y in points)}">',
+            *strokes(points, scale, end),
+            "</g>",
+        ]
+    )
+
+
+def strand(points: Sequence[Point], colour: int, scale: Scale, end: float) -> str:
+    """One of those that a line stands for: it has no label, and nobody reads values off it."""
+    return f'<g class="strand s{colour}">{"".join(strokes(thinned(points, end), scale, end))}</g>'
+
+
+def strokes(points: Sequence[Point], scale: Scale, end: float) -> Iterator[str]:
+    """The stretches of a line, dots where one is a single point, and a cross for each gap."""
     path, dots = [], []
     for piece in pieces(points, scale.log):
         places = [(x / end, 1 - scale.place(y)) for x, y in piece]
@@ -218,23 +243,38 @@ def line(one: Series, scale: Scale, end: float, dashed: bool = False) -> str:
             path.append("M" + " ".join(f"{WIDE * x:.0f} {HIGH * y:.0f}" for x, y in places))
         else:
             dots += [f'<circle cx="{percent(x)}" cy="{percent(y)}" r="3"/>' for x, y in places]
-    broken = [x for x, y in points if not drawable(y)]
-    crosses = [
-        f'<text class="gap" x="{percent(x / end)}" y="100%" dy="-3" text-anchor="middle">×<title>'
-        f"not finite at {x:,}</title></text>"
-        for x in broken
-    ]
-    return "".join(
-        [
-            f'<g class="series s{one.colour}{" same" if dashed else ""}" data-name="{escape(one.name)}"',
-            f' data-x="{" ".join(f"{x:.0f}" for x, _ in points)}" data-y="{" ".join(f"{y:.4g}" for _, y in points)}">',
-            f'<svg viewBox="0 0 {WIDE} {HIGH}" preserveAspectRatio="none" width="100%" height="100%" overflow="visible">',
-            f'<path d="{"".join(path)}"/></svg>' if path else "</svg>",
-            *dots,
-            *crosses,
-            "</g>",
-        ]
+    yield stretched(path)
+    yield from dots
+    for x in [x for x, y in points if not drawable(y)]:
+        yield f'<text class="gap" x="{percent(x / end)}" y="100%" dy="-3" text-anchor="middle">×'
+        yield f"<title>not finite at {x:,}</title></text>"
+
+
+def stretched(path: Sequence[str]) -> str:
+    """The inner picture with these pieces of a path."""
+    return f'<svg viewBox="0 0 {WIDE} {HIGH}" preserveAspectRatio="none" width="100%" height="100%" overflow="visible">' + (
+        f'<path d="{"".join(path)}"/></svg>' if path else "</svg>"
     )
+
+
+def area(one: Series, scale: Scale, end: float) -> str:
+    """The band: forth along its upper edge and back along the lower one, held to the chart; a bar where it is one point."""
+    ends = at_least(scale), at_most(scale)
+    held = [(x, *(min(max(bound, ends[0]), ends[1]) for bound in (low, high))) for x, low, high in one.band]
+    if len(held) == 1:
+        x, low, high = held[0]
+        held = [(x - end / 100, low, high), (x + end / 100, low, high)]
+    edge = [(x, high) for x, _, high in held] + [(x, low) for x, low, _ in reversed(held)]
+    places = " ".join(f"{WIDE * x / end:.0f} {HIGH * (1 - scale.place(y)):.0f}" for x, y in edge)
+    return f'<g class="band s{one.colour}">{stretched([f"M{places}Z"])}</g>'
+
+
+def at_least(scale: Scale) -> float:
+    return float(10**scale.bottom) if scale.log else scale.bottom
+
+
+def at_most(scale: Scale) -> float:
+    return float(10**scale.top) if scale.log else scale.top
 
 
 def covered(series: Sequence[Series], i: int) -> bool:
