@@ -9,7 +9,7 @@ from pathlib import Path
 
 from gansaku.recipe import Recipe
 
-from . import feeding, ours, pictures, plain, scores, voxel_files, watching
+from . import feeding, ours, pictures, plain, scores, signals, voxel_files, watching
 from .measure import Clock, Row, Side, compare
 
 Loop = Callable[[plain.Pair], plain.Step]
@@ -28,7 +28,7 @@ class Plan:
 def all_rows(plan: Plan, only: str = "") -> Iterator[Row]:
     """Every row whose group's name contains `only`, as it is measured."""
     groups = {"dcgan": dcgan, "wgan-gp": wgan_gp, "chainer-gan-lib": chainer, "3d-gan": gan3d, "auto": auto,
-              "sentinel": sentinel, "feeding": feed, "pictures": resizing, "voxel files": voxels_in_files,
+              "sentinel": sentinel, "signals": looks, "feeding": feed, "pictures": resizing, "voxel files": voxels_in_files,
               "inception": inception, "frechet": frechet, "mifid": mifid}  # fmt: skip
     for name, group in groups.items():
         if only in name:
@@ -106,6 +106,20 @@ def sentinel(plan: Plan) -> Iterator[Row]:
         sides = Side(watching.unwatched(recipe), 4 * plan.steps), Side(ours.cycles(recipe), 4 * plan.steps)
         against = "the same without looking whether every number is finite"
         yield compare(f"watched: {name}", "img/s", recipe.batch, *sides, against, plan.rounds, plan.clock, 0.98)
+
+
+def looks(plan: Plan) -> Iterator[Row]:
+    """Both sides are ours: what is always on, and what one look takes, whose share of the time a run holds at 1 %."""
+    recipes = {"DCGAN 32 px, batch 64": ours.dcgan(32).but(ours.FAST), "3D-GAN 32³, batch 16": ours.gan3d(32, 16, fresh=False)}
+    for name, recipe in recipes.items():
+        sides = Side(signals.ticking(recipe, updates=False)), Side(signals.ticking(recipe, updates=True))
+        against = f"without the updates of the weights; a tick every {signals.TICK} cycles"
+        each = signals.TICK * recipe.batch
+        yield compare(f"ticks: {name}", "img/s", each, *sides, against, plan.rounds, plan.clock, 0.99)
+    for name, recipe in recipes.items():
+        look, one = signals.look(recipe)
+        against = "one cycle; a look is taken once in 100 times as long"
+        yield compare(f"look: {name}", "1/s", 1, Side(one, 2), Side(look), against, plan.rounds, plan.clock)
 
 
 def feed(plan: Plan) -> Iterator[Row]:

@@ -52,9 +52,8 @@ class Look:
     generated: Side  # the same as a file holds them, with their features and labels
     real: Side  # a fresh batch of training samples
     nudge: Nudge
-    outputs: Outputs | None  # None where the method's discriminator says nothing of single samples
-    classes: int  # of the recipe; 0 without
-    by_class: Side | None = None  # generated samples with some of each class that is looked at; None without classes
+    outputs: Outputs | None = None  # None where the method's discriminator says nothing of single samples
+    by_class: Side | None = None  # with many classes, generated samples of some of them; else those of `generated` do
 
 
 class Signal(ABC):

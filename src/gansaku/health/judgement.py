@@ -23,12 +23,13 @@ class Judgement(Signal):
 
     gives: ClassVar[dict[str, Meaning]] = {
         "real_accuracy": Meaning("discriminator", "Accuracy on training samples", "share that D judges real: 0 to 1",
-                                 "0.5 to 0.95"),
+                                 "0.5 to 0.95", chart="Accuracy of D"),
         "held_out_accuracy": Meaning("discriminator", "Accuracy on held-out samples", "the same of real samples that no "
-                                     "training saw: 0 to 1", "as on training samples"),
+                                     "training saw: 0 to 1", "as on training samples", chart="Accuracy of D"),
         "accuracy_gap": Meaning("discriminator", "Accuracy gap", "of training over held-out samples: D knows them by heart",
                                 "below 0.1"),
-        "fake_accuracy": Meaning("discriminator", "Accuracy on fakes", "share that D judges fake: 0 to 1", "0.5 to 0.95"),
+        "fake_accuracy": Meaning("discriminator", "Accuracy on fakes", "share that D judges fake: 0 to 1", "0.5 to 0.95",
+                                 chart="Accuracy of D"),
         "logit_gap": Meaning("discriminator", "Logit gap", "mean of D(x) - D(G(z)), before any sigmoid",
                              "above 0, and not growing without end"),
     }  # fmt: skip

@@ -15,7 +15,7 @@ Group = Literal["discriminator", "variety", "samples", "learning"]
 TITLES: dict[Group, str] = {
     "discriminator": "Discriminator",
     "variety": "Variety",
-    "samples": "Pictures and voxels",
+    "samples": "Samples",
     "learning": "Speed of learning",
 }
 
@@ -28,6 +28,7 @@ class Meaning(NamedTuple):
     means: str  # a phrase with the range
     healthy: str  # a few words
     data: str | float | None = None
+    chart: str = ""  # the title of the picture that it shares with others
 
     def plain(self) -> dict[str, Any]:
         """For JSON."""
@@ -52,30 +53,32 @@ STEP: dict[str, Meaning] = {
         "0.6 to 0.95",
     ),
     r"[^/]+/gradient(_\d+)?": Meaning(
-        "learning", "Gradient norm", "of the player's loss by all its weights", "neither falling to 0 nor growing without end"
+        "learning", "Gradient norm", "of the player's loss by all its weights", "neither falling to 0 nor growing without end",
+        chart="Gradient norms",
     ),
     r"[^/]+/update": Meaning(
-        "learning", "Update", "|Δw| / |w| of one cycle over all weights of the player", "1e-4 to 1e-2, players within a factor 10"
+        "learning", "Update", "|Δw| / |w| of one cycle over all weights of the player", "1e-4 to 0.05; 0 is frozen",
+        chart="Updates of the weights",
     ),
 }  # fmt: skip
 """What the step itself says at every tick, by patterns of its names."""
 
 
-def step_meaning(name: str) -> Meaning | None:
-    """What a number of the step is; None for one that says nothing of health. Of several players it names the one."""
-    for pattern, meaning in STEP.items():
+def step_meaning(name: str) -> tuple[int, Meaning] | None:
+    """What a number of the step is, and its place among them; None for one that says nothing of health."""
+    for place, (pattern, meaning) in enumerate(STEP.items()):
         if re.fullmatch(pattern, name):
             player, number = name.partition("/")[0], re.search(r"_(\d+)$", name)
             which = f", step {number[1]}" if number else ""
             several = pattern.startswith("[^/]")
-            return meaning._replace(title=meaning.title + (f" of the {player}{which}" if several else which))
+            return place, meaning._replace(title=meaning.title + (f" of the {player}{which}" if several else which))
     return None
 
 
 def from_plain(content: Any) -> Meaning | None:
     """The meaning that JSON holds; None where it holds something else: a run's folder may be anybody's."""
-    if not isinstance(content, Mapping) or set(content) != set(Meaning._fields):
+    if not isinstance(content, Mapping) or not {"group", "title", "means", "healthy"} <= set(content):
         return None
-    made = Meaning(**content)
-    texts = all(isinstance(text, str) for text in (made.title, made.means, made.healthy))
+    made = Meaning(**{name: value for name, value in content.items() if name in Meaning._fields})
+    texts = all(isinstance(text, str) for text in (made.title, made.means, made.healthy, made.chart))
     return made if texts and made.group in get_args(Group) and isinstance(made.data, str | float | int | None) else None

@@ -16,7 +16,9 @@ def known() -> tuple[Signal, ...]:
     """Every signal with its default settings. Raises RecipeError when two give a number of one name."""
     for module in pkgutil.iter_modules(health.__path__):
         importlib.import_module(f"{health.__name__}.{module.name}")
-    made = tuple(signal() for signal in parts(Signal).values())
+    order = Signal.__subclasses__()  # as they are written down
+    found = sorted(parts(Signal).values(), key=lambda one: order.index(one) if one in order else len(order))
+    made = tuple(signal() for signal in found)
     given: dict[str, str] = {}
     for signal in made:
         mine = type(signal).__name__

@@ -6,6 +6,7 @@ import torch
 from torch import Tensor
 
 from gansaku.contract import Signals
+from gansaku.training.sentinel import norms
 from gansaku.training.state import State
 
 Weights = dict[str, list[Tensor]]
@@ -23,12 +24,13 @@ def updates(before: Weights, state: State) -> Signals:
     """|w - before| / |w| over all weights of a player, as `<player>/update`, on the device. 0 where nothing moved."""
     found = {}
     for player, old in before.items():
-        now = list(state.trained[player].values())
-        moved, size = (total_norm(some) for some in (torch._foreach_sub(now, old), now))
+        now: list[Tensor] = list(state.trained[player].values())
+        moved, size = total_norm([new - was for new, was in zip(now, old, strict=True)]), total_norm(now)
         found[f"{player}/update"] = torch.where(moved > 0, moved / size, 0.0)
     return found
 
 
-def total_norm(tensors: tuple[Tensor, ...] | list[Tensor]) -> Tensor:
+def total_norm(tensors: list[Tensor]) -> Tensor:
     """The norm of all their values together, in fp32."""
-    return torch.linalg.vector_norm(torch.stack([norm.float() for norm in torch._foreach_norm(list(tensors))]))
+    whole: Tensor = torch.linalg.vector_norm(torch.stack([norm.float() for norm in norms(tensors)]))
+    return whole

@@ -33,7 +33,8 @@ class Saturation(Signal):
     edge: float = 0.99
 
     gives: ClassVar[dict[str, Meaning]] = {
-        "saturation": Meaning("samples", "Saturation", "share of values beyond ±0.99: 0 to 1", "as the data", "saturation_real"),
+        "saturation": Meaning("samples", "Saturation", "share of values beyond ±0.99: 0 to 1", "not above the data",
+                              "saturation_real"),
     }  # fmt: skip
 
     def reference(self, real: Side) -> Any:
@@ -78,8 +79,8 @@ class Crosses(Signal):
     """
 
     gives: ClassVar[dict[str, Meaning]] = {
-        "checkerboard": Meaning("samples", "Checkerboard", "excess of the spectrum at the upsampling frequencies, in dB, 0 or more",
-                                "as the data", "checkerboard_real"),
+        "checkerboard": Meaning("samples", "Checkerboard", "excess of the spectrum at the upsampling "
+                                "frequencies, in dB, 0 or more", "as the data", "checkerboard_real"),
     }  # fmt: skip
     dimensions: ClassVar[tuple[int, ...]] = (2,)
 
@@ -99,8 +100,8 @@ class Periodicity(Signal):
     """The same of voxels: of the slices along each axis, the worst axis. Shapes that are one pattern have it."""
 
     gives: ClassVar[dict[str, Meaning]] = {
-        "periodicity": Meaning("samples", "Periodicity", "excess of the slices' spectrum at periods of 2, 4 and 8 voxels, in dB, "
-                               "0 or more", "as the data", "periodicity_real"),
+        "periodicity": Meaning("samples", "Periodicity", "excess of the slices' spectrum at periods of 2, 4 and 8 "
+                               "voxels, in dB, 0 or more", "as the data", "periodicity_real"),
     }  # fmt: skip
     dimensions: ClassVar[tuple[int, ...]] = (3,)
 
@@ -154,9 +155,13 @@ class Debris(Signal):
     """The mean number of separate pieces of a voxel sample, beside the data's own: more is debris, fewer are lumps."""
 
     gives: ClassVar[dict[str, Meaning]] = {
-        "pieces": Meaning("samples", "Connected pieces", "mean number of separate pieces of a sample", "as the data", "pieces_real"),
+        "pieces": Meaning("samples", "Connected pieces", "mean number of separate pieces of a sample", "as the data",
+                          "pieces_real"),
     }  # fmt: skip
     dimensions: ClassVar[tuple[int, ...]] = (3,)
+
+    def fits(self, shape: tuple[int, ...]) -> bool:
+        return shape[0] == 1
 
     def reference(self, real: Side) -> Any:
         return pieces(real.known("samples")).mean()

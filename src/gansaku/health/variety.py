@@ -21,7 +21,7 @@ LEAST = 4  # samples of a class that its diversity is taken of
 
 
 @part
-class Diversity(Signal):
+class Variety(Signal):
     """The mean distance of two generated samples over that of two real ones: 1 as the data, 0 where all are one.
 
     Two-sided: noise is diverse too, and above 1 is more spread than the data have. In random features, which see textures
@@ -48,24 +48,28 @@ class Diversity(Signal):
 class Duplicates(Signal):
     """The share of pairs of generated samples that are no further apart than the closest thousandth of real pairs.
 
-    Distances of values. 0.001 as the data, 1 where all samples are one.
+    Distances of values. 1 where all samples are one. Beside it the data's own share: 0.001, more where they repeat themselves.
     """
 
     quantile: float = 0.001
 
     gives: ClassVar[dict[str, Meaning]] = {
         "duplicates": Meaning("variety", "Near-duplicates", "share of pairs as close as the closest 0.1 % of real pairs",
-                              "below 0.02", 0.001),
+                              "near the data's",
+                              "duplicates_real"),
     }  # fmt: skip
 
     def __post_init__(self) -> None:
         require(0 < self.quantile < 1, "quantile", f"{self.quantile:g} is no share between 0 and 1")
 
     def reference(self, real: Side) -> Any:
-        return distances(values(real)).quantile(self.quantile)
+        apart = distances(values(real))
+        edge = apart.quantile(self.quantile)
+        return edge, (apart <= edge).double().mean()
 
     def __call__(self, look: Look, reference: Any) -> Signals:
-        return {"duplicates": (distances(values(look.generated)) <= reference).double().mean()}
+        edge, usual = reference
+        return {"duplicates": (distances(values(look.generated)) <= edge).double().mean(), "duplicates_real": usual}
 
 
 @part
@@ -100,8 +104,8 @@ class ClassDiversity(Signal):
     """
 
     gives: ClassVar[dict[str, Meaning]] = {
-        "class_diversity": Meaning("variety", "Diversity of the poorest class", "least diversity within a class, over the data's",
-                                   "above 0.5", 1.0),
+        "class_diversity": Meaning("variety", "Diversity of the poorest class", "least diversity within a class, over "
+                                   "the data's", "above 0.5", 1.0),
     }  # fmt: skip
     needs: ClassVar[tuple[Need, ...]] = ("features", "classes")
 
@@ -127,8 +131,8 @@ class RandomKernelDistance(Signal):
     """
 
     gives: ClassVar[dict[str, Meaning]] = {
-        "kernel_distance": Meaning("variety", "Kernel distance", "of random features to a fresh real batch; about 0 is as the data",
-                                   "falling towards the data's", "kernel_distance_real"),
+        "kernel_distance": Meaning("variety", "Kernel distance", "of random features to a fresh real batch; about 0 is as "
+                                   "the data", "falling towards the data's", "kernel_distance_real"),
     }  # fmt: skip
     needs: ClassVar[tuple[Need, ...]] = ("features",)
 
@@ -165,5 +169,5 @@ def values(side: Side) -> Tensor:
 def within_classes(side: Side, least: int) -> dict[int, Tensor]:
     """Distances of features of all pairs of one class, for each class with so many samples."""
     labels, found = side.known("labels"), features(side)
-    picked = {label: found[labels == label] for label in labels.unique().tolist()}
+    picked = {label: found[labels == label] for label in sorted(set(labels.tolist()))}
     return {label: distances(mine) for label, mine in picked.items() if len(mine) >= least}

@@ -13,6 +13,7 @@ from functools import partial
 
 from gansaku import files
 from gansaku.errors import DiskError, GansakuError, RunError
+from gansaku.health.updates import weights
 from gansaku.listener import Listener
 from gansaku.metrics.passport import Score
 from gansaku.recipe import Recipe
@@ -20,10 +21,12 @@ from gansaku.runs import checkpoint, manifest
 from gansaku.runs.folder import Folder
 from gansaku.runs.live import Abandoned, Live
 from gansaku.runs.log import Log
+from gansaku.runs.looks import Looks
 from gansaku.runs.report import Report
 from gansaku.runs.scoring import is_best, note_best
-from gansaku.runs.watchers import check_sound, drawing, paced, recording, sheet_moments
-from gansaku.training.loop import Watcher, always
+from gansaku.runs.signals import write_meanings
+from gansaku.runs.watchers import check_sound, drawing, paced, recording, sheet_moments, tick
+from gansaku.training.loop import Watcher, always, every
 from gansaku.training.state import State
 
 CHECKPOINT_SECONDS = 120.0
@@ -44,9 +47,10 @@ class Recorder:
         listener: Listener,
         asked: Callable[[], bool] = lambda: False,
         live: Live | None = None,
+        looks: Looks | None = None,
     ):
         self._folder, self._recipe, self._count, self._listener = folder, recipe, count, listener
-        self._asked, self._live = asked, live
+        self._asked, self._live, self._looks = asked, live, looks
         about = folder.read_about()  # the first runs had neither name nor identity
         self._name, self._identity = about.get("name", folder.path.name), about.get("id", "")
         self._classes = about["data"]["classes"]
@@ -61,12 +65,16 @@ class Recorder:
         """A new attempt that starts after `seen` samples."""
         self._starting = seen
         self.event(seen, "start", sentence)
+        if self._looks is not None:
+            self._careful("signals", partial(write_meanings, self._folder, self._looks.meanings))
 
-    def watchers(self, seen: int) -> list[Watcher]:
-        """What is to be called while a training that stands at `seen` samples runs."""
+    def watchers(self, state: State) -> list[Watcher]:
+        """What is to be called while a training that stands at `state` runs."""
         scoring = [] if self._live is None else [self._live.watcher(self.score, self._asked)]
+        looking = [] if self._looks is None else [self._watching(self._looks)]
         return [
-            *recording(self._recipe, seen, self.tick),
+            *recording(self._recipe, state.seen, self.tick, start=weights(state)),
+            *looking,
             # before the checkpoint: a sheet that a kill prevented is drawn again on the way from the one before
             drawing(self._recipe, sheet_moments(self._count, self._recipe.length), self.draw, self._name, self._classes),
             Watcher(paced(always, CHECKPOINT_SECONDS), lambda state, signals: self.save(state)),
@@ -79,6 +87,17 @@ class Recorder:
         self._listener.tick(seen, self._recipe.length, numbers)
         if time.monotonic() - self._reported > self.costs.get("report", 0.0) / REPORT_SHARE:
             self.report()
+
+    def _watching(self, looks: Looks) -> Watcher:
+        """Looks for signals; what goes wrong in one is told of and stops no training."""
+
+        def tell(seen: int, numbers: dict[str, float], problems: list[str]) -> None:
+            self._logged(lambda log: log.write(seen, numbers))
+            for problem in problems:
+                self._tell(problem.partition(":")[0], f"{problem}; training goes on")
+
+        watcher = looks.watcher(every(tick(self._recipe)), tell, self._asked)
+        return Watcher(watcher.due, lambda state, signals: self._careful("signals", partial(watcher.act, state, signals)))
 
     def event(self, seen: int, kind: str, sentence: str) -> None:
         self._logged(lambda log: log.event(seen, kind, sentence))

@@ -8,6 +8,7 @@ from statistics import median
 from typing import NamedTuple
 
 from gansaku.render.curves import COLOURS, Point, Series, drawable
+from gansaku.runs.signals import is_signal
 
 Curves = Mapping[str, Sequence[Point]]
 
@@ -50,7 +51,7 @@ def main_charts(curves: Curves) -> list[Chart]:
 
 def more_charts(curves: Curves) -> list[Chart]:
     """One for each number that no main chart shows, titled as it is logged."""
-    shown = {one.name for chart in main_charts(curves) for one in chart.series}
+    shown = {one.name for chart in main_charts(curves) for one in chart.series} | {name for name in curves if is_signal(name)}
     rest = [name for name in sorted(curves) if name not in shown]
     return [Chart(name, drawn(curves, {name: ""}), wide(curves, [name])) for name in rest]
 

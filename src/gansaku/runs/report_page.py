@@ -18,6 +18,7 @@ from gansaku.runs.report_charts import Chart, main_charts, more_charts
 from gansaku.runs.report_reading import Reading
 from gansaku.runs.report_scores import score_charts, scores_table
 from gansaku.runs.report_sheets import Shot, evenly
+from gansaku.runs.report_signals import signal_groups
 from gansaku.runs.report_tables import checkpoints, classes, environment, events, recipe, repeat
 from gansaku.runs.report_words import UNREAD, e, moment
 
@@ -36,6 +37,7 @@ def page(reading: Reading, shots: Sequence[Shot], now: float) -> str:
         classes(reading),
         scores_table(reading.scores),
         charts(reading),
+        signals(reading),
         events(reading),
         checkpoints(reading),
     ]
@@ -175,6 +177,21 @@ def charts(reading: Reading) -> str:
         small = "".join(figure(one, reading.seen, marks, ticks=2) for one in more)
         text += f'<h3 class="more">More</h3><div class="charts small">{small}</div>'
     return text + "</section>"
+
+
+def signals(reading: Reading) -> str:
+    """The signals in their groups, a small chart each; nothing where none was looked at."""
+    groups = signal_groups(reading.curves, reading.meanings)
+    if not groups:
+        return ""
+    marks = [Mark(event.seen, event.kind, event.sentence) for event in reading.events if event.kind != "save"]
+    shown = "".join(
+        f'<h3 class="more">{e(title)}</h3><div class="charts small">'
+        f"{''.join(figure(one, reading.seen, marks, ticks=3) for one in found)}</div>"
+        for title, found in groups
+    )
+    lead = "Cheap looks beside the training, which does not notice: leads, no verdicts. Grey is what the data themselves have."
+    return f'<section id="signals"><h2>Signals</h2><p class="lead">{lead}</p>{shown}</section>'
 
 
 def figure(one: Chart, end: int, marks: Sequence[Mark], ticks: int = 5) -> str:

@@ -14,10 +14,12 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from gansaku.errors import RunError
+from gansaku.health.meaning import Meaning
 from gansaku.metrics.passport import Score
 from gansaku.runs import log, manifest
 from gansaku.runs.folder import ABOUT, LOG, RECIPE, Folder
 from gansaku.runs.log import Event
+from gansaku.runs.signals import read_meanings
 
 T = TypeVar("T")
 Curve = list[tuple[int, float]]
@@ -53,6 +55,7 @@ class Reading:
     sheets: list[Path]
     scores: list[tuple[int, Score]] = field(default_factory=list)  # (samples seen, score) in the order they were made
     problems: list[str] = field(default_factory=list)  # what could not be read, a sentence each
+    meanings: dict[str, Meaning] = field(default_factory=dict)  # of the signals that the run names
 
     @property
     def data(self) -> dict[str, Any]:
@@ -113,6 +116,7 @@ def read(folder: Folder) -> Reading:
         scores=[(seen, hidden_score(score, hidden)) for seen, score in scores],
         sheets=sorted((p for p in folder.sheets.glob("*.png") if p.stem.isdecimal()), key=sheet_seen),
         problems=[hidden(problem) for problem in problems],
+        meanings={hidden(name): hidden_meaning(meaning, hidden) for name, meaning in read_meanings(folder).items()},
     )
 
 
@@ -126,6 +130,11 @@ def logged(path: Path) -> Logged:
     }
     told = [event for event in log.events(path) if counted(event.seen) and isinstance(event.time, float)]
     return curves, starts, [event._replace(kind=str(event.kind), sentence=str(event.sentence)) for event in told]
+
+
+def hidden_meaning(meaning: Meaning, hidden: Hidden) -> Meaning:
+    told: dict[str, Any] = hidden(meaning.plain())
+    return Meaning(**told)
 
 
 def hidden_score(score: Score, hidden: Hidden) -> Score:

@@ -17,6 +17,7 @@ from gansaku.runs import checkpoint, manifest
 from gansaku.runs.folder import Folder
 from gansaku.runs.interrupts import StopRequest
 from gansaku.runs.live import Live
+from gansaku.runs.looks import Looks
 from gansaku.runs.opening import Plan, continued_state, settle
 from gansaku.runs.recorder import Recorder
 from gansaku.runs.report import Report
@@ -68,6 +69,7 @@ def train_in_folder(
     policy: Policy,
     listener: Listener,
     live: Live | None = None,
+    looks: Looks | None = None,
 ) -> State:
     """Go on where the run in the folder is, until its length, a signal or the deadline; all is saved then.
 
@@ -87,7 +89,7 @@ def train_in_folder(
     if news:
         listener.say(news)
     files.ask_for(folder.path, 2 * full_size(state, recipe) + SPARE)
-    recorder = Recorder(folder, recipe, plan.dataset.facts.count, listener, lambda: bool(request), live)
+    recorder = Recorder(folder, recipe, plan.dataset.facts.count, listener, lambda: bool(request), live, looks)
     recorder.begin(state.seen, news or f"begins on {state.device}")
     if plan.changes:
         recorder.event(state.seen, "settings", str(plan.changes))
@@ -101,6 +103,8 @@ def train_in_folder(
             deadline.begin()
             if live is not None:
                 live.begin()
+            if looks is not None:
+                looks.begin()
             state = work(folder, recipe, state, data, recorder, stopping, policy)
             recorder.end(state.seen, *ending(state.seen >= recipe.length, request))
     except GansakuError as error:
@@ -137,7 +141,7 @@ def work(
     """
     while True:
         try:
-            return train(state, recipe, data, recorder.watchers(state.seen), stop)
+            return train(state, recipe, data, recorder.watchers(state), stop)
         except Stopped as error:
             if error.code != "NON_FINITE":
                 raise

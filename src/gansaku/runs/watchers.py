@@ -9,6 +9,7 @@ import torch
 
 from gansaku.contract import Signals
 from gansaku.errors import Stopped
+from gansaku.health.updates import Weights, updates, weights
 from gansaku.recipe import Recipe
 from gansaku.render.sheet import class_sheet_of, origin, sheet_of
 from gansaku.sampling import class_grid, quantized, sample, shared
@@ -61,13 +62,26 @@ class Averages:
         return means
 
 
-def recording(recipe: Recipe, seen: int, report: Report, clock: Callable[[], float] = time.perf_counter) -> list[Watcher]:
-    """Report at every tick the means of all signals, the learning rates and samples per second.
+def recording(
+    recipe: Recipe,
+    seen: int,
+    report: Report,
+    clock: Callable[[], float] = time.perf_counter,
+    start: Weights | None = None,
+) -> list[Watcher]:
+    """Report at every tick the means of all signals, the learning rates, samples per second, and each player's update.
 
-    The run stands at `seen` samples. Raises Stopped at the first tick after something was not finite.
+    The run stands at `seen` samples, with the weights `start`. An update is that of one cycle, the first one after a tick:
+    so long a copy of the weights is kept. Raises Stopped at the first tick after something was not finite.
     """
     averages = Averages()
     last = {"time": clock(), "seen": seen}
+    kept = [] if start is None else [start]
+
+    def measure(state: State, signals: Signals) -> None:
+        averages.add(state, signals)
+        if kept:
+            averages.add(state, updates(kept.pop(), state))
 
     def note(state: State, signals: Signals) -> None:
         means, now = averages.read(), clock()
@@ -76,8 +90,9 @@ def recording(recipe: Recipe, seen: int, report: Report, clock: Callable[[], flo
         last.update(time=now, seen=state.seen)
         report(state.seen, means)
         check_sound(state)
+        kept.append(weights(state))
 
-    return [Watcher(always, averages.add), Watcher(every(tick(recipe)), note)]
+    return [Watcher(always, measure), Watcher(every(tick(recipe)), note)]
 
 
 def check_sound(state: State) -> None:
