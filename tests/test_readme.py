@@ -14,6 +14,7 @@ from gansaku.cli import main
 ROOT = Path(__file__).parents[1]
 DOCUMENTS = [ROOT / "README.md", *[ROOT / "docs" / name for name in ("guide.md", "promises.md", "ja/start.md")]]
 SHORT = {
+    "compare": ["--dry-run"],
     "train": ["--set", "batch=4"],
     "sample": ["-n", "4"],
     "evaluate": ["-n", "8", "--extractor", "random-2d"],

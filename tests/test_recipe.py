@@ -190,7 +190,7 @@ class TestEveryRecipe:
         if not recipes()[name].classes:
             assert find(name, self.facts(name)).classes == 0
             return
-        with pytest.raises(RecipeError, match="needs classes, and .* has none; class folders make some"):
+        with pytest.raises(RecipeError, match=r"needs classes, and .* has none; class folders make some"):
             find(name, replace(self.facts(name), classes=()))
 
 

@@ -513,6 +513,16 @@ class TestThePages:
         )
         assert "12.00 → 3.00, diversity 0.90, trained briefly ([samples](methods/instead-cifar10-dfm-half.jpg))." in text
 
+    def test_show_the_true_sizes_that_were_measured(self, places):
+        folder = places.results.parent / "true-size"
+        folder.mkdir(parents=True)
+        one = {"recipe": "dfm", "shape": [3, 32, 32], "batch": 64, "parameters": {"generator": 5}, "memory": 10**9,
+               "cpu_seconds": 17.2, "same_bits": True}  # fmt: skip
+        (folder / "dfm.json").write_text(json.dumps(one))
+        trials_tool.write_pages(places)
+        text = (places.results.parent / "methods.md").read_text()
+        assert "| dfm | 3 × 32 × 32, batch 64 | generator 5 | 1 GB | 17 s | yes |" in text.split("## At true size")[1]
+
     def test_say_the_minutes_that_were_stored(self):
         text = page.methods(self.results(), {"methods-cifar10-dfm": {"minutes": 20.0, "samples": 6400}})
         assert "--minutes 20 " in text

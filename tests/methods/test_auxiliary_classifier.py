@@ -127,7 +127,7 @@ BASE = auxiliary_classifier.recipe()
     ("settings", "reason"),
     [
         ({"classes": 0}, r"^classes: AuxiliaryClassifier tells classes apart and the recipe has 0; use 2 or more"),
-        ({"classes": 6}, r"^generator\.network\.classes: 4 is not the recipe's 6 classes; set generator\S+ and discriminator\S+ too"),
+        ({"classes": 6}, r"^generator\.network\.classes: 4 is not the recipe's 6 classes; set gen\S+ and discriminator\S+ too"),
         (
             {"discriminator.network": TinyDiscriminator(PICTURES)},
             r"^discriminator\.network\.classes: 0 is not the recipe's 4 classes; set both",

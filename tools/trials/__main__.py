@@ -18,6 +18,8 @@ import sys
 from functools import partial
 from pathlib import Path
 
+from tools import true_size
+
 from gansaku import files
 from gansaku.data.sources import open_data
 from gansaku.errors import GansakuError
@@ -121,7 +123,7 @@ def write_pages(places: Places) -> None:
     found = results(places)
     lengths = json.loads(places.plan.read_text()) if places.plan.exists() else {}
     pages = {
-        "methods.md": page.methods(found, lengths),
+        "methods.md": page.methods(found, lengths, true_sizes(places.results.parent / "true-size")),
         "article-1.md": article.article(found, lengths),
         **article.charts(found),
     }
@@ -129,6 +131,12 @@ def write_pages(places: Places) -> None:
         path = places.results.parent / name
         files.make_folder(path.parent)
         files.write_text(path, text)
+
+
+def true_sizes(folder: Path) -> str:
+    """The table of what tools/true_size.py has measured; "" if nothing."""
+    found = [json.loads(path.read_text()) for path in sorted(folder.glob("*.json"))]
+    return true_size.table(found) if found else ""
 
 
 def results(places: Places) -> Results:

@@ -50,8 +50,16 @@ number was not finite.
 """
 
 
-def methods(results: Results, lengths: Mapping[str, Any]) -> str:
-    """The page of plans A and C. What has no result is listed as not run yet."""
+TRUE_SIZES = """## At true size
+
+Every recipe as it is, for ten cycles on the bundled data (`python tools/true_size.py run`), one thread. Memory is the most
+that the process held, data and libraries included. Stopped after five cycles and continued by another process, the
+checkpoint has the same SHA-256.
+"""
+
+
+def methods(results: Results, lengths: Mapping[str, Any], sizes: str = "") -> str:
+    """The page of plans A and C, with the table of true sizes. What has no result is listed as not run yet."""
     there = [one for one in results.values() if one["plan"] in "AC"]
     parts = [head(there, lengths)]
     for data in DATA:
@@ -59,6 +67,8 @@ def methods(results: Results, lengths: Mapping[str, Any]) -> str:
         if found:
             title = DATA_NAMES[data]
             parts += [f"## {title[0].upper()}{title[1:]}\n", table_of(found), failures(found, results), sheets(found)]
+    if sizes:
+        parts += [TRUE_SIZES, sizes]
     parts.append(missing([t for t in trials("AC") if t.name not in results]))
     return wrapped("\n".join(part for part in parts if part))
 

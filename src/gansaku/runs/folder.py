@@ -3,6 +3,7 @@
 recipe.toml     every setting; written again only when a run goes on with others
 run.json        data source, fingerprint and classes; machine; versions; no absolute path that matters
 log.sqlite      numbers and events
+signals.json    what the signals of health mean, for those who look without torch
 checkpoints/    a folder each, named by samples seen
 sheets/         a picture each, named by samples seen
 report.html     all of it to look at, in one file
