@@ -20,7 +20,8 @@ def test_the_json_of_recipes_keeps_its_contract(capsys):
     assert main(["recipes", "--json"]) == 0
     found = json.loads(capsys.readouterr().out)
     assert [one["name"] for one in found] == list(recipes())
-    for one in found:
+    own = {name for name, entry in recipes().items() if entry.make.__module__.startswith("gansaku.")}  # not another test's
+    for one in [one for one in found if one["name"] in own]:
         assert one["source"], one["name"]
         assert one["status"] in ("measured", "trained briefly", "builds")
         assert {"generator", "discriminator"} <= one["parameters"].keys()

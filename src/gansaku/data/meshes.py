@@ -76,6 +76,8 @@ def faces_of(content: bytes, suffix: str) -> Points:
     try:
         if kind == "glb":
             check_glb(content)
+        if kind == "stl":
+            check_stl(content)
         if kind in ("obj", "off"):  # names and comments may be in any encoding; numbers are not
             content = content.decode("ascii", "replace").encode()
         if kind == "off":  # in ModelNet the counts often follow the word in its line
@@ -96,6 +98,18 @@ def faces_of(content: bytes, suffix: str) -> Points:
     if faces.min() < 0 or faces.max() >= len(corners):
         raise Bad(f"has faces of corner {faces.max()}, and {len(corners):,} corners; write it again", "MESH_CORRUPT")
     return corners[faces]
+
+
+def check_stl(content: bytes) -> None:
+    """Raises Bad for a binary file that holds fewer triangles than it says: 80 bytes, their number, 50 bytes for each.
+
+    The library would read such bytes as text, and find nothing, where it has something that guesses encodings.
+    """
+    count = int.from_bytes(content[80:84], "little") if len(content) >= 84 else 0
+    text = content.lstrip().startswith(b"solid") and b"\0" not in content
+    if not text and (len(content) < 84 or len(content) < 84 + 50 * count):
+        held = max(0, len(content) - 84) // 50
+        raise Bad(f"says that it has {count:,} triangles and holds {held:,}; copy or download it again", "MESH_CORRUPT")
 
 
 def check_glb(content: bytes) -> None:

@@ -100,7 +100,9 @@ class Folder:
         return self.sheets / f"{seen:012d}.png"
 
     def newest_sheet(self) -> Path | None:
-        return max(self.sheets.glob("*.png"), default=None)
+        return max(
+            (p for p in self.sheets.glob("*.png") if not p.name.startswith(".")), default=None
+        )  # one half-written is none
 
 
 def ours(path: Path) -> bool:
