@@ -113,7 +113,7 @@ def evaluate(
         made = scorer.by_class(source.samples, source.told) if per_class else scorer.score(source.samples, source.told)
         if bias_curve:
             made += scorer.bias_curve(source.samples, source.told)
-        made = [score for score in made if asked_for(score.metric.removesuffix("@∞"), names)]
+        made = [score for score in made if metrics.asked_for(score.metric.removesuffix("@∞"), names)]
         if source.run is not None:
             scoring.noted(source.run, made)
         scores += made
@@ -144,11 +144,6 @@ def weights() -> list[dict[str, Any]]:
 def get_weights(name: str, listener: Listener | None = None) -> Path:
     """Download an extractor's weights into the cache, where they are checked by their SHA-256."""
     return download(name, (listener or Listener()).downloading)
-
-
-def asked_for(metric: str, names: Sequence[str | Metric]) -> bool:
-    """Whether a number was asked for by its name, or by its metric; a metric may give others beside it."""
-    return not names or any(metric == name if isinstance(name, str) else metric in name.gives for name in names)
 
 
 def check_class(class_name: str | None, per_class: bool, chosen: Sequence[Metric]) -> None:

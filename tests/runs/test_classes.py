@@ -23,7 +23,7 @@ from gansaku.networks.chainer_gan_lib import ChainerDiscriminator, ChainerGenera
 from gansaku.optimizers import Adam
 from gansaku.recipe import Recipe, to_toml
 from gansaku.render.sheet import LINE, arranged, drawable, tiles
-from gansaku.runs import checkpoint, samples
+from gansaku.runs import checkpoint, log, samples
 from gansaku.runs.folder import Folder
 from gansaku.runs.report_sheets import shot
 from gansaku.runs.run import Run, label_of
@@ -365,6 +365,16 @@ def test_a_training_draws_named_classes_and_tells_how_many_samples_each_has(tmp_
         assert f"<dt>{name}</dt><dd>{count}</dd>" in run.folder.report.read_text()
     with pytest.raises(UsageError, match=r"class_accuracy, .* needs a recipe with classes, and tiny makes samples without"):
         gansaku.train(recipe_of(0), "animals.npz", "other", scoring=gansaku.Scoring(("class_accuracy",)))
+
+
+def test_what_was_not_asked_for_is_not_scored_on_the_way(tmp_path):
+    """Class accuracy comes with that of real samples and with the balance of classes: asked for alone, it stands alone."""
+    draw = np.random.default_rng(0)
+    x = draw.integers(0, 256, (40, 16, 24, 3), np.uint8)
+    np.savez("animals.npz", x=x, y=np.arange(40) % 3, class_names=np.array(NAMES))
+    scoring = gansaku.Scoring(("class_accuracy",), n=30, every=1, share=1e9)
+    run = gansaku.train(recipe_of(3).but(length=64), "animals.npz", "trained", scoring=scoring)
+    assert {score.metric for _, score in log.scores(run.folder.log)} == {"class_accuracy"}
 
 
 def test_a_class_in_other_letters_is_proposed_and_samples_of_one_are_had_in_python(tmp_path):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import importlib
 import pkgutil
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 from gansaku import metrics
 from gansaku.errors import UsageError, nearest
@@ -34,3 +34,8 @@ def default(dimensions: int, standard: bool) -> tuple[str, ...]:
     if dimensions == 3:
         return ("mmd_cd", "cov_cd", "nna_cd", "jsd", "fid")
     return ("fid", "kid") if standard else ("fid",)
+
+
+def asked_for(metric: str, names: Sequence[str | Metric]) -> bool:
+    """Whether a number was asked for by its name, or by its metric; a metric may give others beside it."""
+    return not names or any(metric == name if isinstance(name, str) else metric in name.gives for name in names)

@@ -79,7 +79,8 @@ def live(scoring: Scoring, recipe: Recipe, real: Samples, where: torch.device, n
         chosen, real, extractor if reads else None, scoring.n, intervals=False, cache=cache_folder(), device=where.type
     )
     every_so_many = scoring.every or max(recipe.batch, recipe.length // 20)
-    return Live(scorer, recipe, every(every_so_many), scoring.share, real.classes if recipe.classes else (), name)
+    classes = real.classes if recipe.classes else ()
+    return Live(scorer, recipe, every(every_so_many), scoring.share, classes, name, scoring.metrics)
 
 
 class Abandoned(Exception):
@@ -97,8 +98,10 @@ class Live:
         share: float,
         classes: tuple[str, ...] = (),
         name: str = "",
+        asked: tuple[str | Metric, ...] = (),
         clock: Callable[[], float] = time.monotonic,
     ):
+        self._asked = asked  # a metric may give other numbers beside the one that was asked for
         self._scorer, self._recipe, self._moments, self._share, self._clock = scorer, recipe, moments, share, clock
         self._classes, self._name = classes, name
         self._began, self._spent = clock(), 0.0
@@ -158,7 +161,7 @@ class Live:
     def scores(self, state: State) -> list[Score]:
         """The scores of the generator as it is."""
         samples, told = self._samples(state)
-        return self._scorer.score(samples, told)
+        return [score for score in self._scorer.score(samples, told) if metrics.asked_for(score.metric, self._asked)]
 
     def _due(self, before: int, after: int) -> bool:
         self._pending = self._pending or self._moments(before, after)
