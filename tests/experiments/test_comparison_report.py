@@ -392,7 +392,7 @@ def test_runs_that_were_there_show_the_sheets_of_their_own_folders_and_no_plan(t
 
 def test_trainings_that_were_given_up_are_told_with_their_reason():
     given = reading({"old": A[:2], "new": [9.0, "missing"]})
-    given = replace(given, given_up={"new, seed 1": "ended with code 137 in /home/alice/x"})
+    given = replace(given, given_up={"new, seed 1": "ended with code 137 in /home/someone/x"})
     assert "Given up for now, and tried again by the same command: new, seed 1 (ended with code 137 in x)." in said(given)
 
 
@@ -511,19 +511,19 @@ def test_a_sheet_is_encoded_once_however_often_the_report_is_written(tmp_path, m
 
 # what it must not say
 
-SECRET = ["alice", "somewhere", "else where", "bobs-laptop", "Jo Doe", "corp"]
+SECRET = ["someone", "somewhere", "else where", "bobs-laptop", "Jo Doe", "corp"]
 LEAKY = {
-    "/home/alice/somewhere/faces.zip is not there": "faces.zip is not there",
+    "/home/someone/somewhere/faces.zip is not there": "faces.zip is not there",
     "'/srv/Jo Doe/some where/x.npz' is not there": "'x.npz' is not there",
-    "/home/alice": "~",
-    "in /home/alice, or ~alice/x": "in ~, or x",
+    "/home/someone": "~",
+    "in /home/someone, or ~someone/x": "in ~, or x",
     r"C:\Users\Jo Doe\runs\a.png broke": "a.png broke",
-    "file:///home/alice/x.toml": "x.toml",
+    "file:///home/someone/x.toml": "x.toml",
     "see https://corp.example/a/b?token=1": "see b",
-    "PATH=/opt/alice/bin:/usr/alice/sbin": "PATH=bin:sbin",
-    "../../alice/faces.zip": "faces.zip",
-    "in /a/alice/torch/nn.py:12: and/or 1/2 N/A a / b ./x": "in nn.py:12: and/or 1/2 N/A a / b ./x",
-    "[/mnt/alice/a.pt, /mnt/alice/b.pt]": "[a.pt, b.pt]",
+    "PATH=/opt/someone/bin:/usr/someone/sbin": "PATH=bin:sbin",
+    "../../someone/faces.zip": "faces.zip",
+    "in /a/someone/torch/nn.py:12: and/or 1/2 N/A a / b ./x": "in nn.py:12: and/or 1/2 N/A a / b ./x",
+    "[/mnt/someone/a.pt, /mnt/someone/b.pt]": "[a.pt, b.pt]",
     "no path here: loss/adversarial = 3": "no path here: loss/adversarial = 3",
 }
 
@@ -535,18 +535,18 @@ def test_a_path_is_told_by_its_last_name(text):
 
 def test_nothing_in_any_file_names_a_place_a_person_or_a_machine(tmp_path, monkeypatch):
     monkeypatch.setattr(report.platform, "node", lambda: "bobs-laptop")
-    monkeypatch.setattr(report.getpass, "getuser", lambda: "alice")
+    monkeypatch.setattr(report.getpass, "getuser", lambda: "someone")
     folder = tmp_path / "somewhere" / "compared"
-    recipes = ("/home/alice/somewhere/mine.toml", "/home/alice/else where/mine.toml")
+    recipes = ("/home/someone/somewhere/mine.toml", "/home/someone/else where/mine.toml")
     plan = Plan(
-        "/home/alice/somewhere/faces.zip", "/srv/alice/own.py", (Factor("recipe", recipes),), seeds=(0, 1),
-        settings={"generator.start": "/home/alice/else where/g.pt"}, use=("/home/alice/parts.py",),
+        "/home/someone/somewhere/faces.zip", "/srv/someone/own.py", (Factor("recipe", recipes),), seeds=(0, 1),
+        settings={"generator.start": "/home/someone/else where/g.pt"}, use=("/home/someone/parts.py",),
         scoring=Scoring(("fid",), extractor="/srv/somewhere/net.onnx"),
     )  # fmt: skip
     results = [
-        result(arm.name, seed, None if seed else 3.0 + k, broken=f"alice@bobs-laptop: {folder}/x: refused" if seed else "",
+        result(arm.name, seed, None if seed else 3.0 + k, broken=f"someone@bobs-laptop: {folder}/x: refused" if seed else "",
                scores=() if seed else (scored("fid", 3.0 + k, extractor="/srv/somewhere/net.onnx", generated=f"{folder}/run"),),
-               recipe='name = "/home/alice"', machine={"cpu": "/proc/somewhere/cpu"})
+               recipe='name = "/home/someone"', machine={"cpu": "/proc/somewhere/cpu"})
         for k, arm in enumerate(plan.arms) for seed in plan.seeds
     ]  # fmt: skip
     rows = analysis.compare(plan.pairs, results, ("fid",))
@@ -614,7 +614,11 @@ def test_hostile_names_are_text_and_nothing_else(question, tmp_path):
 
 
 def test_the_json_is_what_the_command_prints_without_places_and_with_nothing_that_is_no_json():
-    plain = {"report": "/home/alice/x/report.html", "pairs": [{"p": 0.5, "interval": [math.nan, math.inf], "n": 3}], "left": 0}
+    plain = {
+        "report": "/home/someone/x/report.html",
+        "pairs": [{"p": 0.5, "interval": [math.nan, math.inf], "n": 3}],
+        "left": 0,
+    }
     wanted = {"report": "report.html", "pairs": [{"p": 0.5, "interval": [None, None], "n": 3}], "left": 0}
     assert json.loads(report.json_text(reading(BETTER), plain)) == wanted
 
