@@ -94,8 +94,8 @@ def test_every_arm_is_trained_at_every_seed_scored_alike_and_never_twice(tmp_pat
     assert json.loads(capsys.readouterr().out)["pairs"][0]["n"] == 3
 
 
-def test_arms_have_the_same_data_order_and_the_same_latents(tmp_path, begun):
-    """The logged real samples' mean is that of the same batches; nothing but the change tells the arms apart."""
+def test_runs_differ_by_the_change_or_by_the_seed_alone_and_have_the_same_data(tmp_path, begun):
+    """Data order and latents are functions of the seed, the batch and the samples seen, so they are the same too."""
     found = api_compare.carry_out(PLAN, tmp_path / "c")
     runs = [api.load(Place(tmp_path / "c").run(training)) for training in trainings(PLAN)]
     recipes = [run.recipe for run in runs]
@@ -111,6 +111,16 @@ def test_a_training_that_broke_counts_and_says_why(tmp_path, begun):
     assert [(result.arm, result.seed) for result in broken] == [("lr=1e+30", 0), ("lr=1e+30", 1)]
     assert "not finite" in broken[0].broken
     assert found.comparisons[0].found.center == float("inf")
+    assert found.left == 0
+
+
+def test_a_short_time_for_each_training_is_time_to_train(tmp_path, begun):
+    plan = Plan("avatars", "dcgan", (Factor("budget", (20.0, 25.0)),), settings=SMALL, seeds=(0, 1), scoring=SCORING)
+    found = api_compare.carry_out(plan, tmp_path / "c")
+    assert [(one.arm, one.seen > 0, one.broken) for one in found.results[:2]] == [
+        ("budget=20", True, ""),
+        ("budget=25", True, ""),
+    ]
     assert found.left == 0
 
 

@@ -75,7 +75,7 @@ def carry_out(place: Place, number: int, seed: int, device: str) -> None:
     left = None if budget is None else budget - clock.before
     settings = {"precision": recipe.precision} if "precision" in {**plan.settings, **training.arm.changes} else {}
     try:
-        if left is None or left > CLOSE:
+        if left is None or not clock.before or left > CLOSE:
             scoring = live.Scoring(n=min(ON_THE_WAY, plan.scoring.n), every=max(1, recipe.length // POINTS), share=ANY)
             api.train(recipe, plan.data, folder, settings, size=plan.size, budget=left, device=device, use=plan.use,
                       scoring=scoring, listener=Attached())  # fmt: skip
