@@ -67,6 +67,28 @@ class Saying(Listener):
         self.said.append(sentence)
 
 
+def test_a_search_tries_settings_and_compares_the_best_at_seeds_of_its_own(tmp_path, begun, capsys):
+    command = ["compare", "dcgan", "--vary", "generator.lr=1e-5..1e-3", "--search", "2", "--seeds", "2", "--jobs", "1",
+               *FLAGS[2:], "--out", str(tmp_path / "c")]  # fmt: skip
+    assert main([*command, "--json"]) == 0
+    told = json.loads(capsys.readouterr().out)
+    names, values = [[one["name"] for one in told["tried"]], [one["scores"][0]["value"] for one in told["tried"]]]
+    best = names[1 + (values[2] < values[1])]
+    assert [arm["name"] for arm in told["arms"]] == ["as it is", best]
+    assert begun == [f"{name}, seed 1000" for name in names] + [f"{n}, seed {s}" for s in (0, 1) for n in ("as it is", best)]
+    assert [pair["n"] for pair in told["pairs"]] == [2, 2]
+    page = (tmp_path / "c" / "report.html").read_text()
+    assert "Before the comparison, 2 settings were tried, once each, at seed 1000." in page
+    assert json.loads((tmp_path / "c" / "compare.json").read_text())["tried"] == told["tried"]
+
+    begun.clear()
+    assert main(["compare", "--out", str(tmp_path / "c"), "--json"]) == 0
+    assert begun == []
+    assert json.loads(capsys.readouterr().out) == told
+    assert main([*command[:-1], str(tmp_path / "d"), "--dry-run"]) == 0
+    assert begun == []
+
+
 def test_every_arm_is_trained_at_every_seed_scored_alike_and_never_twice(tmp_path, begun, capsys):
     command = ["compare", "dcgan", *FLAGS, "--out", str(tmp_path / "c"), "--json", "--seeds"]
     assert main([*command, "2"]) == 0

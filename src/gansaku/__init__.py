@@ -14,8 +14,8 @@ PUBLIC = {
     "evaluate": "api_scores", "rank": "api_trials", "scores": "api_scores", "blind": "api_trials",
     "neighbours": "api_trials", "probe": "api_trials", "weights": "api_scores",
     "Scoring": "runs.live", "Score": "metrics.passport",
-    "compare": "api_compare", "compare_runs": "api_compare", "Plan": "experiments.plan", "Factor": "experiments.plan",
-    "Arm": "experiments.plan",
+    "compare": "api_compare", "compare_runs": "api_compare", "Plan": "experiments.plan",
+    "Arm": "experiments.plan", "Factor": "experiments.space", "Span": "experiments.space",
     "Metric": "metrics.contract", "Output": "metrics.contract", "Side": "metrics.contract",
     # training by hand
     "Trainer": "training.by_hand",
@@ -64,7 +64,8 @@ if TYPE_CHECKING:
     from gansaku.data.sources import open_data
     from gansaku.data.store import Dataset, Facts
     from gansaku.errors import GansakuError
-    from gansaku.experiments.plan import Arm, Factor, Plan
+    from gansaku.experiments.plan import Arm, Plan
+    from gansaku.experiments.space import Factor, Span
     from gansaku.metrics.contract import Metric, Output, Side
     from gansaku.metrics.passport import Score
     from gansaku.parts import difference, part

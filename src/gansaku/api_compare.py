@@ -19,21 +19,22 @@ from gansaku.data.policy import Size
 from gansaku.data.sources import open_data
 from gansaku.data.store import Dataset, Facts
 from gansaku.errors import GansakuError, RunError, UsageError, nearest
-from gansaku.experiments import analysis, arms, baseline, local, results
+from gansaku.experiments import analysis, arms, baseline, results, space
 from gansaku.experiments import plan as plans
+from gansaku.experiments import search as searching
 from gansaku.experiments.analysis import Comparison
 from gansaku.experiments.baseline import Baseline
+from gansaku.experiments.crew import Crew, machine_of
 from gansaku.experiments.finished import Finished, groups
 from gansaku.experiments.folder import Place, Training, trainings
-from gansaku.experiments.local import Machine
-from gansaku.experiments.on_ray import Cluster
 from gansaku.experiments.plan import RECIPE, Arm, Pair, Plan, Scoring
 from gansaku.experiments.report import Report
 from gansaku.experiments.report_reading import Reading
 from gansaku.experiments.results import Result
-from gansaku.experiments.runner import Runner
+from gansaku.experiments.search import Trials
+from gansaku.experiments.space import Span
 from gansaku.listener import Listener
-from gansaku.parts import Change
+from gansaku.parts import Change, encode, shown
 from gansaku.recipe import Recipe
 from gansaku.recipes import registry
 from gansaku.runs import manifest
@@ -60,6 +61,7 @@ class Outcome:
     count: int  # its training samples
     classes: tuple[str, ...] = ()
     given_up: Mapping[str, str] = field(default_factory=dict)  # trainings whose process fell, and why
+    tried: Trials | None = None  # by a search, before the comparison
 
     def plain(self) -> dict[str, Any]:
         """As `--json` prints it."""
@@ -67,6 +69,7 @@ class Outcome:
             "question": self.plan.question,
             "arms": [self._arm(arm.name, dict(arm.changes)) for arm in self.arms],
             "pairs": [analysis.plain(row) for row in self.comparisons],
+            **({"tried": [trial_plain(result) for result in self.tried.results]} if self.tried else {}),
             "left": self.left,
             "given_up": dict(self.given_up),
             "report": str(self.folder / "report.html"),
@@ -85,10 +88,15 @@ class Outcome:
         }
 
 
+def trial_plain(result: Result) -> dict[str, Any]:
+    """What a search tried, as `--json` prints it."""
+    return {"name": result.arm, "seed": result.seed, "broken": result.broken, "scores": [s.plain() for s in result.scores]}
+
+
 def compare(
     recipe: str | Plan | None = None,
     data: str | None = None,
-    vary: Mapping[str, Sequence[Any]] | None = None,
+    vary: Mapping[str, Sequence[Any] | Span] | None = None,
     out: str | Path | None = None,
     *,
     grid: bool = False,
@@ -100,13 +108,15 @@ def compare(
     scoring: Scoring = Scoring(),  # noqa: B008 - frozen
     use: Iterable[str | Path] = (),
     against: str | Path | None = None,
+    search: int = 0,
     **how: Any,
 ) -> Outcome:
     """Train every arm at the same seeds, score all alike, and say what their differences show.
 
     `vary` has a setting's values by its path, the baseline's first; `grid` takes every combination. `seeds` are how many, or
-    which. A `Plan` in the place of the recipe says all that. With `out` alone, the plan that lies there goes on. `how` is
-    what `carry_out` takes.
+    which. With `search`, so many settings are tried out of `vary`, where a `Span` may stand, and the best is compared with the
+    recipe as it is. A `Plan` in the place of the recipe says all that. With `out` alone, the plan that lies there goes on.
+    `how` is what `carry_out` takes.
     """
     if isinstance(recipe, Plan):
         return carry_out(recipe, out, **how)
@@ -115,7 +125,7 @@ def compare(
     plan = Plan(
         data=data or "avatars",
         recipe=recipe or "auto",
-        vary=tuple(plans.Factor(path, tuple(values)) for path, values in (vary or {}).items()),
+        vary=tuple(space.factor(path, values, f"--vary {path}") for path, values in (vary or {}).items()),
         grid=grid,
         seeds=plans.seeds_of(seeds if isinstance(seeds, int) else list(seeds)),
         settings=dict(settings or {}),
@@ -125,6 +135,7 @@ def compare(
         scoring=scoring,
         use=tuple(map(str, use)),
         against="" if against is None else str(against),
+        search=search,
     )
     return carry_out(plan, out, **how)
 
@@ -150,40 +161,53 @@ def carry_out(
     place, listener, started = Place(folder_of(plan, out)), listener or Listener(), time.monotonic()
     sentence = "interrupted before anything was trained; the same command starts again"
     with listening("gansaku compare", sentence) as request:
-        wanted = place.read_plan() if plan is None else plan
+        wanted = plan or searching.begun(place) or place.read_plan()
         for file in wanted.use:
             registry.use(Path(file))
         dataset = open_data(wanted.data, wanted.size)
-        made = arms.recipes(wanted, dataset.facts)
+        made: Mapping[str, Recipe] = arms.recipes(wanted, dataset.facts)
         against = baseline.read(Path(wanted.against)) if wanted.against else None
         if against is not None:
             baseline.check(against, wanted, dataset.fingerprint, wanted.against)
             made = {against.name: against.recipe, **made}
+        if wanted.search:
+            searching.check(wanted, dataset.facts)
         tell(wanted, made, listener)
         if dry_run:
             return outcome(place, wanted, made, dataset, against)
-        going_on = place.begin(wanted)
+        going_on = searching.begin(place, wanted) if wanted.search else place.begin(wanted)
         with held(place.path), closing(machine_of(on, threads, device)) as machine, request.noted():
+
+            def stopped() -> bool:
+                return bool(request) or (until is not None and time.monotonic() - started > until)
+
+            crew = Crew(machine, jobs or machine.jobs(), stopped, listener.say)
+            if wanted.search:
+                going_on, made = searched(place, wanted, dataset, crew, made, listener)
             reports = Reports(place.path)
             known = partial(outcome, place, going_on, made, dataset, against)
-            runner = Runner[Training](
-                start=lambda training: machine.started(place, training),
-                done=lambda training: place.result(training).exists(),
-                said=lambda training: local.last_line(place.log(training)),
-                room=machine,
-                stop=lambda: bool(request) or (until is not None and time.monotonic() - started > until),
-                say=listener.say,
-                after=lambda: reports.now_and_then(known),
-                jobs=jobs or machine.jobs(),
-            )
-            runner.work_down(trainings(going_on))
-            found = replace(known(), given_up={str(training): why for training, why in runner.given_up.items()})
+            waiting = [] if going_on.search else trainings(going_on)
+            given_up = crew.work_down(place, waiting, lambda: reports.now_and_then(known))
+            found = replace(known(), given_up={str(training): why for training, why in given_up.items()})
             if found.results:
                 reports.write(found)
         if request:
             sentence = f"interrupted with {found.left} trainings to go; everything is saved, the same command continues"
             raise request.interrupted(str(place.path), sentence)
     return found
+
+
+def searched(
+    place: Place, wanted: Plan, dataset: Dataset, crew: Crew, made: Mapping[str, Recipe], listener: Listener
+) -> tuple[Plan, Mapping[str, Recipe]]:
+    """The plan that compares what a search found, begun, with its recipes; the search itself where it was stopped before."""
+    plan = searching.carry_on(place, wanted, dataset.facts, crew)
+    if plan is None:
+        return wanted, made
+    going_on = place.begin(plan)
+    made = arms.recipes(going_on, dataset.facts)
+    tell(going_on, made, listener)
+    return going_on, made
 
 
 class Reports:
@@ -204,6 +228,7 @@ class Reports:
         reading = Reading(
             plan=plan, changes=found.changes, results=found.results, comparisons=found.comparisons, dataset=found.dataset,
             count=found.count, arms=found.arms, given_up=found.given_up, version=__version__,
+            tried=found.tried,
             lengths={name: recipe.length for name, recipe in found.recipes.items()},
             own_lengths={name: own_length(recipe, facts) for name, recipe in named.items()},
             parameters={name: api.parameters(recipe) for name, recipe in found.recipes.items()}, paths=tuple(paths),
@@ -287,12 +312,12 @@ def lock(out: str | Path, file: str | Path, arm: str | None = None) -> Baseline:
 
 
 def folder_of(plan: Plan | None, out: str | Path | None) -> Path:
-    """Where a comparison lies: if not said `comparisons/<recipe>-<data>-<hash>`, whatever the plan's seeds."""
+    """Where a comparison lies: if not said `comparisons/<recipe>-<data>-<hash>`, however many its seeds and trials."""
     if out is not None:
         return Path(out)
     if plan is None:
         raise UsageError("compare", "give a plan, or the folder of one", "PLAN")
-    content = plans.to_toml(replace(plan, seeds=(0, 1), question=""))
+    content = plans.to_toml(replace(plan, seeds=(0, 1), question="", search=min(1, plan.search)))
     data = Path(plan.data).stem or "data"
     return Path("comparisons") / f"{Path(plan.recipe).stem}-{data}-{blake2b(content.encode(), digest_size=3).hexdigest()}"
 
@@ -301,6 +326,12 @@ def tell(plan: Plan, made: Mapping[str, Recipe], listener: Listener) -> None:
     """What is going to be compared."""
     first, *_ = made
     listener.say(f"{first}: the baseline, {counted(made[first])}")
+    if plan.search:
+        listener.say(f"{plan.search} settings are tried, {made[first].length:,} samples each, at a seed of their own:")
+        for factor in plan.vary:
+            listener.say(f"{factor.path}: {factor.span or ', '.join(shown(encode(value)) for value in factor.values)}")
+        listener.say(f"then the best of them is compared with the baseline at {len(plan.seeds)} seeds")
+        return
     for name, told in arms.differences(made).items():
         listener.say(f"{name}: {'; '.join(map(str, told)) or 'nothing'}; {counted(made[name])}")
     listener.say(f"{len(plan.arms)} arms at {len(plan.seeds)} seeds, {made[first].length:,} samples each")
@@ -313,18 +344,16 @@ def counted(recipe: Recipe) -> str:
 
 def outcome(place: Place, plan: Plan, made: Mapping[str, Recipe], dataset: Dataset, against: Baseline | None) -> Outcome:
     """All that is known now."""
-    own = place.finished(plan)
+    own = [] if plan.search else place.finished(plan)
     found = own if against is None else [*(one for one in against.results if one.seed in plan.seeds), *own]
     pairs = plan.pairs if against is None else baseline.pairs(against, plan)
     rows = analysis.compare(pairs, found, plan.scoring.metrics)
     every = plan.arms if against is None else (against.arm, *plan.arms)
+    tried = searching.tried(place)
     left = len(plan.runs) - len(own)
+    if plan.search:
+        left = 2 * len(plan.seeds) + plan.search + 1 - (len(tried.results) if tried else 0)
     differs, facts = arms.differences(made), dataset.facts
-    return Outcome(place.path, plan, every, made, differs, found, rows, left, dataset.name, facts.count, facts.classes)
-
-
-def machine_of(on: str, threads: int, device: str) -> Machine | Cluster:
-    """Where trainings run. Raises UsageError for what is neither here nor a Ray cluster."""
-    if on not in ("local", "ray"):
-        raise UsageError("--on", f"{on!r} is no place for trainings; use local or ray", "ON")
-    return Machine(threads, device) if on == "local" else Cluster(threads, device)
+    return Outcome(
+        place.path, plan, every, made, differs, found, rows, left, dataset.name, facts.count, facts.classes, tried=tried
+    )

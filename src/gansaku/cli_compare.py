@@ -20,6 +20,7 @@ def compare(
     data: Annotated[Text, Flag(metavar="SOURCE")] = None,
     vary: Annotated[Texts, Flag(metavar="PATH=A,B", help_behavior_hint="")] = (),
     grid: Annotated[bool, Flag(help_behavior_hint="")] = False,
+    search: Annotated[int, Flag(metavar="N", help_behavior_hint="")] = 0,
     seeds: Annotated[str, Flag(metavar="N|0,1,7")] = "5",
     set_: Annotated[Texts, Flag(name="set", metavar="PATH=VALUE", help_behavior_hint="")] = (),
     out: Annotated[Text, Flag(metavar="FOLDER")] = None,
@@ -52,6 +53,8 @@ def compare(
         vary: A setting and its values, the baseline's first: generator.network.grow=transpose,resize; also recipe=dcgan,wgan-gp
             and budget=10m,40m. Of runs that are there, the setting alone: what may differ.
         grid: Every combination of what is varied; else one thing at a time against the baseline.
+        search: Try so many settings, of ranges too as generator.lr=1e-5..1e-3, each at one seed; then compare the best with the
+            recipe as it is, at --seeds (pip install gansaku[search]).
         seeds: How many, or which.
         set_: Settings of all arms, as --set length=200000 generator.network.width=16.
         out: The comparison's folder; by default comparisons/<recipe>-<data>-<hash of the plan>.
@@ -86,7 +89,7 @@ def compare(
         return
     if what and all((Path(one) / "run.json").is_file() for one in what):
         told = [text.partition("=") for text in vary]
-        if any(values for _, _, values in told) or set_ or data or grid or against:
+        if any(values for _, _, values in told) or set_ or data or grid or against or search:
             raise UsageError("compare", "runs that are there are as they are; --vary PATH says what may differ", "USAGE")
         if out is None:
             raise UsageError("--out", "name a folder for the report", "USAGE")
@@ -102,10 +105,11 @@ def compare(
         )
     else:
         found = api_compare.compare(
-            recipe_or_plan(what, bool(vary or set_ or data or grid or against)), data, by_path(vary), out, grid=grid,
+            recipe_or_plan(what, bool(vary or set_ or data or grid or against or search)), data, by_path(vary), out, grid=grid,
             seeds=seeds_of(seeds), settings=dict(map(setting, set_)), budget=None if budget is None else seconds(budget),
-            size=size(size_), question=question or "", scoring=scoring, use=use, against=against, jobs=jobs, threads=threads,
-            device=device, on=on, dry_run=dry_run, until=None if until is None else seconds(until), listener=Terminal(),
+            size=size(size_), question=question or "", scoring=scoring, use=use, against=against, search=search, jobs=jobs,
+            threads=threads, device=device, on=on, dry_run=dry_run, until=None if until is None else seconds(until),
+            listener=Terminal(),
         )  # fmt: skip
     if as_json:
         print_json(found.plain())
@@ -132,7 +136,7 @@ def recipe_or_plan(what: Sequence[str], told: bool) -> Any:
     return plans.from_toml(Path(what[0]).read_text("utf-8"), what[0])
 
 
-def by_path(vary: Sequence[str]) -> dict[str, tuple[Any, ...]]:
+def by_path(vary: Sequence[str]) -> dict[str, Any]:
     """The values of every setting that is varied. Raises UsageError for one that is named twice."""
     found = list(map(varied, vary))
     if len(dict(found)) < len(found):
@@ -153,14 +157,20 @@ def is_plan(name: str) -> bool:
     return "vary" in content or "arms" in content
 
 
-def varied(text: str) -> tuple[str, tuple[Any, ...]]:
-    """`path=a,b` -> (path, (a, b)); a comma inside brackets or quotes parts nothing."""
+def varied(text: str) -> tuple[str, Any]:
+    """`path=a,b` -> (path, (a, b)); `path=1e-5..1e-3` -> (path, Span(1e-5, 1e-3)).
+
+    A comma inside brackets or quotes parts nothing.
+    """
+    from gansaku.experiments import space
+
     path, sign, values = text.partition("=")
     if not sign or not path:
         raise UsageError(f"--vary {text}", "is no PATH=A,B, as generator.network.grow=transpose,resize", "PLAN")
     if path == "budget":
         return path, tuple(seconds(value) for value in parted(values))
-    return path, tuple(setting(f"{path}={value}")[1] for value in parted(values))
+    span = space.read(values)
+    return path, span or tuple(setting(f"{path}={value}")[1] for value in parted(values))
 
 
 def parted(text: str) -> list[str]:

@@ -20,18 +20,16 @@ Positionals = Annotated[tuple[str, ...], Positional]
 
 
 def repeated(given: list[str]) -> list[str]:
-    """`--set a=1 b=2` as `--set a=1 --set b=2`."""
+    """`--set a=1 b=2` as `--set a=1 --set b=2`, and so `--vary`."""
     result: list[str] = []
-    setting_next = False
+    flag = ""  # whose values follow
     for argument in given:
         if argument.startswith("-"):
-            setting_next = False
-        elif setting_next and result[-1] != "--set":
-            result.append("--set")
-        if argument == "--set":
-            setting_next = True
-        elif setting_next and "=" not in argument:
+            flag = argument if argument in ("--set", "--vary") else ""
+        elif flag == "--set" and "=" not in argument:
             raise UsageError(f"--set {argument}", "is no PATH=VALUE, as generator.lr=1e-3", "SETTING")
+        elif flag and result[-1] != flag and "=" in argument:
+            result.append(flag)
         result.append(argument)
     return result
 

@@ -30,6 +30,8 @@ from gansaku.experiments.report_sentences import answer, best, number
 from gansaku.experiments.report_sheets import BUDGET, CLOSE, Albums, fitted, layout, stops
 from gansaku.experiments.report_tables import told_changes
 from gansaku.experiments.results import Result
+from gansaku.experiments.search import Trials
+from gansaku.experiments.space import Span
 from gansaku.experiments.statistics import paired_t, seeds_needed
 from gansaku.metrics.passport import Passport, Score
 from gansaku.parts import Change
@@ -388,6 +390,45 @@ def test_runs_that_were_there_show_the_sheets_of_their_own_folders_and_no_plan(t
     assert len([1 for tag, found in Page(text).elements if tag == "img" and found.get("src")]) == 2
     assert "plan.toml" not in text
     assert not (tmp_path / "here" / "compare.json").exists()
+
+
+def searched():
+    """Three settings that were tried before: one broke, one has the better score and was compared."""
+    space = (Factor("generator.lr", (Span(1e-5, 1e-3),)), Factor("recipe", ("/home/someone/a.toml", "wgan-gp")))
+    values = {"a": ({"generator.lr": 1e-4, "recipe": "wgan-gp"}, 9.0),
+              "b": ({"generator.lr": 3e-4, "recipe": "/home/someone/a.toml"}, 7.0),
+              "c": ({"generator.lr": 9e-4, "recipe": "wgan-gp"}, None)}  # fmt: skip
+    plan = Plan("faces.zip", "dcgan", space, tuple(Arm(name, changes) for name, (changes, _) in values.items()), search=3)
+    results = [result(plans.AS_IS, 1000, 8.0), *[result(name, 1000, value) for name, (_, value) in values.items()]]
+    return replace(reading({plans.AS_IS: [8.1, 8.2], "b": [7.5, 7.6]}), tried=Trials(plan, results))
+
+
+def test_what_a_search_tried_is_ranked_and_drawn_and_what_was_compared_is_marked():
+    made = searched()
+    found = tell(made).tried
+    assert [(number, trial.value, trial.chosen) for number, trial in found.ranked] == [
+        (2, 7, True),
+        (1, 9, False),
+        (3, None, False),
+    ]
+    assert [(setting.name, setting.log) for setting in found.settings] == [("lr", True), ("recipe", False)]
+    page = report.html(made)
+    assert (page.count('class="chosen"'), page.count('class="as-is"')) == (2, 2)
+    text = Page(page).text
+    assert "3 settings were tried, once each, at seed 1000; 1 of them broke" in text
+    assert "The dashed line is the recipe as it is, 8." in text
+    lines = report.markdown(made).splitlines()
+    assert [line for line in lines if "compared" in line and line.startswith("|")] == [
+        "| 2 | 0.0003 | a.toml | 7 | **compared** |"
+    ]
+    assert "| 3 | 0.0009 | wgan-gp | – | not finite |" in lines
+    assert "someone" not in page + report.markdown(made)
+
+
+def test_a_comparison_without_a_search_says_nothing_of_one():
+    assert "tried before" not in report.html(reading({"a": [1.0, 2.0], "b": [1.0, 3.0]})) + report.markdown(
+        reading({"a": [1.0, 2.0], "b": [1.0, 3.0]})
+    )
 
 
 def test_trainings_that_were_given_up_are_told_with_their_reason():

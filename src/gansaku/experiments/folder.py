@@ -2,6 +2,7 @@
 
 plan.toml  runs/0-grow-transpose-seed0/  results/0-grow-transpose-seed0.json  logs/…txt
 report.html  report.md  scores.csv  compare.json
+trials/  the same again, of a search: what it tried
 """
 
 from __future__ import annotations
@@ -16,8 +17,10 @@ from gansaku.experiments import plan as plans
 from gansaku.experiments import results
 from gansaku.experiments.plan import Arm, Plan
 from gansaku.experiments.results import Result
+from gansaku.runs import lock
 
-PLAN = "plan.toml"
+PLAN, TRIALS = "plan.toml", "trials"
+OURS = (TRIALS, lock.NAME)  # what may lie in a folder before its plan
 
 
 @dataclass(frozen=True)
@@ -74,8 +77,7 @@ class Place:
     def begin(self, wanted: Plan) -> Plan:
         """Write the plan down, or go on with the one that is there: with more seeds, if it is the same otherwise."""
         if not self.exists:
-            if self.path.is_file() or (self.path.is_dir() and any(not p.name.startswith(".") for p in self.path.iterdir())):
-                raise UsageError(str(self.path), "holds other things than a comparison; name a new --out", "PLAN")
+            self.check_empty()
             files.make_folder(self.path)
             files.write_text(self.plan, plans.to_toml(wanted))
             return wanted
@@ -84,6 +86,12 @@ class Place:
         if going_on != stored:
             files.write_text(self.plan, plans.to_toml(going_on))
         return going_on
+
+    def check_empty(self) -> None:
+        """Raises UsageError for a file, and for a folder that holds anything but a search of ours."""
+        own = self.path.iterdir() if self.path.is_dir() else ()
+        if self.path.is_file() or any(not p.name.startswith(".") and p.name not in OURS for p in own):
+            raise UsageError(str(self.path), "holds other things than a comparison; name a new --out", "PLAN")
 
     def finished(self, plan: Plan) -> list[Result]:
         """The results that are there, in the plan's order."""

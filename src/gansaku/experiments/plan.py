@@ -15,6 +15,9 @@
 
 Instead of [vary], arms may be listed, each with a name, and what it sets: `[[arms]]`, `name = "…"`, `set = {…}`; the first is
 the baseline. The setting `recipe` is the recipe itself.
+
+With `search = 20`, that many settings are tried out of [vary], where ranges may stand as `"1e-5..1e-3"`; the best is then
+compared with the recipe as it is.
 """
 
 from __future__ import annotations
@@ -29,18 +32,15 @@ from typing import Any, NamedTuple
 import tomli_w
 
 from gansaku.errors import RecipeError, UsageError, nearest
+from gansaku.experiments import space
+from gansaku.experiments.space import Factor
 from gansaku.parts import encode, shown
 
 RECIPE, BUDGET = "recipe", "budget"  # factors that are no settings: the whole recipe, and the seconds of each training
-MOST_ARMS = 100
+MOST_ARMS, MOST_TRIALS = 100, 1000
+TRIED_AT = 1000  # the seed of every trial of a search: what is found is compared at others
+AS_IS = "as it is"  # the arm of a search that sets nothing
 SEEDS = 5
-
-
-class Factor(NamedTuple):
-    """A setting and its values; the first one is the baseline's."""
-
-    path: str
-    values: tuple[Any, ...]
 
 
 @dataclass(frozen=True)
@@ -86,6 +86,7 @@ class Plan:
     scoring: Scoring = Scoring()
     use: tuple[str, ...] = ()  # Python files of one's own
     against: str = ""  # the file of a locked baseline, which takes the place of one that is trained
+    search: int = 0  # settings to try out of `vary`; those of listed arms first
 
     def __post_init__(self) -> None:
         check(self)
@@ -93,6 +94,8 @@ class Plan:
     @property
     def arms(self) -> tuple[Arm, ...]:
         """Those that are trained, the baseline first if it is not a locked one."""
+        if self.search:
+            return (Arm(AS_IS, {}), *self.listed)
         if not self.listed and not self.vary:
             return (Arm("this", {}),)
         return self.listed or arms_of(self.vary, self.grid)
@@ -154,10 +157,14 @@ def changed_factor(a: Arm, b: Arm) -> str:
 
 def check(plan: Plan) -> None:
     """Raises UsageError at the first thing that makes no comparison."""
-    if plan.listed and plan.vary:
+    check_search(plan)
+    if plan.listed and plan.vary and not plan.search:
         raise UsageError("plan", "has arms and factors to vary; keep one of both", "PLAN")
     for factor in plan.vary:
-        if len(factor.values) < (1 if plan.against else 2):
+        if factor.span and not plan.search:
+            sentence = f"{factor.span} is a range; say how many values to try with --search 20, or list them as a,b"
+            raise UsageError(f"--vary {factor.path}", sentence, "PLAN")
+        if len(factor.values) < (1 if plan.against or factor.span else 2):
             raise UsageError(f"--vary {factor.path}", f"has {len(factor.values)} value; give two or more, as a,b", "PLAN")
         written = [shown(encode(value)) for value in factor.values]
         if len(set(written)) < len(written):
@@ -177,15 +184,32 @@ def check(plan: Plan) -> None:
     check_counts(plan)
 
 
+def check_search(plan: Plan) -> None:
+    """Raises UsageError for a search that is none."""
+    if not plan.search:
+        return
+    if not 1 <= plan.search <= MOST_TRIALS:
+        raise UsageError("--search", f"{plan.search:,} is no number of settings to try; use 1 to {MOST_TRIALS:,}", "PLAN")
+    if not plan.vary:
+        raise UsageError("--search", "of which settings is not said; add --vary generator.lr=1e-5..1e-3", "PLAN")
+    if plan.grid or plan.against:
+        which = "--grid" if plan.grid else "--against"
+        raise UsageError("--search", f"takes the place of {which}; leave out one of both", "PLAN")
+    if TRIED_AT in plan.seeds:
+        raise UsageError("--seeds", f"{TRIED_AT} is the seed at which a search tries; use others", "PLAN")
+    if any(factor.path == BUDGET for factor in plan.vary):
+        raise UsageError("--search", "would find that more time is better; --budget gives each training the same", "PLAN")
+
+
 def check_counts(plan: Plan) -> None:
     """Raises UsageError for too few or too many arms and seeds, and for arms with one name."""
-    arms = plan.listed or ()
     combinations = 1
     for factor in plan.vary if plan.grid else ():
         combinations *= len(factor.values)
-    if max(combinations, len(arms), 1 + sum(len(f.values) - 1 for f in plan.vary)) > MOST_ARMS:
+    alone = 1 + sum(len(f.values) - 1 for f in plan.vary)
+    if not plan.search and max(combinations, len(plan.listed), alone) > MOST_ARMS:
         raise UsageError("plan", f"makes more than {MOST_ARMS} arms; vary fewer things at once", "PLAN")
-    if len(plan.listed) == 1 and not plan.against:
+    if len(plan.listed) == 1 and not plan.against and not plan.search:
         raise UsageError("plan", f"has {len(plan.listed)} arm; a comparison needs two", "PLAN")
     names = [arm.name for arm in plan.arms]
     twice = sorted({name for name in names if names.count(name) > 1})
@@ -201,7 +225,22 @@ def check_counts(plan: Plan) -> None:
 
 # as TOML
 
-KEYS = ["question", "recipe", "data", "size", "seeds", "grid", "budget", "use", "against", "vary", "arms", "set", "score"]
+KEYS = [
+    "question",
+    "recipe",
+    "data",
+    "size",
+    "seeds",
+    "grid",
+    "budget",
+    "use",
+    "against",
+    "search",
+    "vary",
+    "arms",
+    "set",
+    "score",
+]
 
 
 def to_toml(plan: Plan) -> str:
@@ -216,8 +255,10 @@ def to_toml(plan: Plan) -> str:
         content["use"] = list(plan.use)
     if plan.against:
         content["against"] = plan.against
+    if plan.search:
+        content["search"] = plan.search
     if plan.vary:
-        content["vary"] = {factor.path: [encode(value) for value in factor.values] for factor in plan.vary}
+        content["vary"] = {f.path: str(f.span) if f.span else [encode(v) for v in f.values] for f in plan.vary}
     content["set"] = {path: encode(value) for path, value in plan.settings.items()}
     scoring = dataclasses.asdict(plan.scoring)
     content["score"] = {name: value for name, value in scoring.items() if value is not None}
@@ -239,15 +280,11 @@ def from_toml(text: str, where: str = "plan") -> Plan:
     known(score, [f.name for f in dataclasses.fields(Scoring)], f"{where}.score")
     if isinstance(score.get("metrics"), list):
         score["metrics"] = tuple(map(str, score["metrics"]))
-    factors = taken(content, "vary", dict, where)
-    for path, values in factors.items():
-        if not isinstance(values, list):
-            raise RecipeError(f"{where}.vary.{path}", f"{shown(values)} is no list of values; write [a, b]", "PLAN")
     size = content.get("size")
     return Plan(
         data=str(content["data"]),
         recipe=str(content.get("recipe", "auto")),
-        vary=tuple(Factor(path, tuple(values)) for path, values in factors.items()),
+        vary=tuple(space.factor(p, values, f"{where}.vary.{p}") for p, values in taken(content, "vary", dict, where).items()),
         listed=tuple(listed_arm(arm, f"{where}.arms.{i}") for i, arm in enumerate(taken(content, "arms", list, where))),
         grid=bool(content.get("grid", False)),
         seeds=seeds_of(content.get("seeds", SEEDS), f"{where}.seeds"),
@@ -258,7 +295,15 @@ def from_toml(text: str, where: str = "plan") -> Plan:
         scoring=Scoring(**score),
         use=tuple(map(str, taken(content, "use", list, where))),
         against=str(content.get("against", "")),
+        search=whole(content.get("search", 0), f"{where}.search"),
     )
+
+
+def whole(value: Any, where: str) -> int:
+    """Raises RecipeError for anything but a whole number."""
+    if type(value) is not int:
+        raise RecipeError(where, f"{shown(value)} is no whole number", "PLAN")
+    return value
 
 
 def known(content: Mapping[str, Any], keys: list[str], where: str) -> None:

@@ -15,6 +15,7 @@ from gansaku.experiments.report_caveats import caveats, early
 from gansaku.experiments.report_forest import badge, forest
 from gansaku.experiments.report_reading import Side, Told
 from gansaku.experiments.report_scores import bold, counted, curves, scores
+from gansaku.experiments.report_search import section as search
 from gansaku.experiments.report_sentences import UNTOLD, answer, floor, summary
 from gansaku.experiments.report_sheets import Album, Picture, Stop
 from gansaku.experiments.report_tables import broken, cost, differences, repeat
@@ -30,7 +31,7 @@ def page(told: Told, album: Album, now: float) -> str:
     allowed = " ".join(f"'sha256-{found}'" for found in hashes)
     policy = f"default-src 'none'; img-src data:; style-src 'unsafe-inline'; script-src {allowed}; base-uri 'none'"
     parts = [header(told, now), answers(told), sheets(told, album), curves(told), scores(told), differences(told)]
-    parts += [cost(told), broken(told), warned(told), repeat(told)]
+    parts += [search(told.tried), cost(told), broken(told), warned(told), repeat(told)]
     text = (
         '<!doctype html>\n<html lang="en"><head><meta charset="utf-8">\n'
         f'<meta http-equiv="Content-Security-Policy" content="{policy}; form-action \'none\'">\n'

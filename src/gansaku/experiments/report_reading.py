@@ -15,8 +15,10 @@ from typing import Any, TypeVar
 import tomli_w
 
 from gansaku.experiments import plan as plans
+from gansaku.experiments import search
 from gansaku.experiments.analysis import Comparison
 from gansaku.experiments.plan import BUDGET, RECIPE, Arm, Pair, Plan
+from gansaku.experiments.report_search import Setting, Trial, Trials
 from gansaku.experiments.results import Result
 from gansaku.parts import Change, encode, shown
 
@@ -54,6 +56,7 @@ class Reading:
     command: str = "gansaku compare plan.toml --out again"  # that repeats it with the plan; "" where no plan made it
     paths: Sequence[str] = ()  # where things lie: told by their last name alone
     names: Sequence[str] = ()  # of the user and of the machine: told by nothing
+    tried: search.Trials | None = None  # by a search, before
 
 
 @dataclass(frozen=True)
@@ -99,6 +102,7 @@ class Told:
     plan: str  # as TOML
     command: str
     version: str
+    tried: Trials | None = None  # by a search, before
 
     @property
     def recipe(self) -> str:
@@ -164,7 +168,32 @@ def tell(reading: Reading) -> Told:
         settings={hide(path): written(hide(value)) for path, value in plan.settings.items()},
         grid=plan.grid and not plan.listed, locked=bool(plan.against), plan=plan_text(plan, hide),
         command=hide(reading.command), version=reading.version,
+        tried=told_trials(reading.tried, arms[-1], hide) if reading.tried else None,
     )  # fmt: skip
+
+
+def told_trials(found: search.Trials, chosen: Arm, hide: Private) -> Trials | None:
+    """What was tried, each setting by the name that its arms have; nothing where nothing has a score."""
+    metric, own = found.plan.scoring.metrics[0], {result.arm: result for result in found.results}
+    like = next((score for result in found.results if (score := result.score(metric))), None)
+    if like is None:
+        return None
+    space, names = found.plan.vary, plans.short_names([factor.path for factor in found.plan.vary])
+    listed = [arm for arm in found.plan.listed if arm.name in own and all(f.path in arm.changes for f in space)]
+    as_is = own[plans.AS_IS].score(metric) if plans.AS_IS in own and not own[plans.AS_IS].broken else None
+    settings = [
+        Setting(hide(names[f.path]), bool(f.span and f.span.log), [] if f.span else [hide(written(v)) for v in f.values])
+        for f in space
+    ]
+    trials = []
+    for arm in listed:
+        score = None if own[arm.name].broken else own[arm.name].score(metric)
+        values = [arm.changes[f.path] for f in space]
+        places = [float(v) if f.span else float(f.values.index(v)) for f, v in zip(space, values, strict=True)]
+        broken = hide.sentence(own[arm.name].broken) or ("" if score else "no score")
+        texts = [hide(written(value)) for value in values]
+        trials.append(Trial(texts, places, score.value if score else None, broken, arm.name == chosen.name))
+    return Trials(settings, trials, hide(like.name), like.better, as_is.value if as_is else None, plans.TRIED_AT)
 
 
 def told_result(result: Result, renamed: Mapping[str, str], hide: Private) -> Result:

@@ -10,6 +10,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from gansaku.experiments.report_caveats import caveats
 from gansaku.experiments.report_reading import Side, Told
 from gansaku.experiments.report_scores import counted
+from gansaku.experiments.report_search import Trial, lead
 from gansaku.experiments.report_sentences import (
     BETTER,
     UNTOLD,
@@ -40,7 +41,7 @@ def markdown(told: Told) -> str:
         "the same seeds, data order and latents in all arms.",
         answers(told),
         *(metric_text(told, metric) for metric in told.metrics if any(means(side, metric)[2] for side in told.sides)),
-        differs(told), cost(told), broken(told), warned(told), repeat(told),
+        differs(told), tried(told), cost(told), broken(told), warned(told), repeat(told),
     ]  # fmt: skip
     return ("\n\n".join(part for part in parts if part) + "\n").encode(errors="replace").decode()
 
@@ -138,6 +139,24 @@ def cost(told: Told) -> str:
     ]
     head = ["Arm", *(f"Weights, {md(player)}" for player in players), "Samples seen", "Time each", "Samples/s", "Starts"]
     return f"## Size and cost\n\n{table(head, rows)}"
+
+
+def tried(told: Told) -> str:
+    """What a search tried before; nothing where there was none."""
+    found = told.tried
+    if found is None:
+        return ""
+    rows = [
+        [str(number_), *map(md, trial.written), "–" if trial.value is None else number(trial.value), state(trial)]
+        for number_, trial in found.ranked
+    ]
+    head = ["Trial", *(md(setting.name) for setting in found.settings), md(found.title), ""]
+    as_is = "" if found.as_is is None else f" The recipe as it is: {number(found.as_is)}."
+    return f"## What was tried before\n\n{md(lead(found) + as_is)}\n\n{table(head, rows)}"
+
+
+def state(trial: Trial) -> str:
+    return "**compared**" if trial.chosen else md(trial.broken)
 
 
 def broken(told: Told) -> str:

@@ -6,7 +6,7 @@ What a training is, and how it is started, its caller knows; here is the order, 
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Generic, Protocol, TypeVar
 
@@ -67,6 +67,7 @@ class Runner(Generic[T]):
     say: Callable[[str], None]
     after: Callable[[], None] = lambda: None  # called when another result is there
     jobs: int = 1
+    fatal: Mapping[int, Callable[[str, str, str], GansakuError]] = field(default_factory=lambda: FATAL)
     largest: int = 0  # bytes that a training was seen to hold
     given_up: dict[T, str] = field(default_factory=dict)  # and why
     clock: Callable[[], float] = time.monotonic
@@ -106,8 +107,8 @@ class Runner(Generic[T]):
     def _again(self, one: T, code: int, failed: dict[T, int]) -> bool:
         """Whether a training that ended without a result is to be tried again."""
         why = self.said(one) or f"ended with code {code}"
-        if code in FATAL:
-            raise FATAL[code](str(one), f"cannot be trained: {why}", "ARM")
+        if code in self.fatal:
+            raise self.fatal[code](str(one), f"cannot be trained: {why}", "ARM")
         if code > 128 and self.stop():  # the signal came to all of us
             return True
         failed[one] = failed.get(one, 0) + 1
