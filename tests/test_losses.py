@@ -1,6 +1,7 @@
 """Every adversarial loss keeps the same laws; each has a known answer of its own."""
 
 import math
+from functools import partial
 
 import pytest
 import torch
@@ -8,7 +9,16 @@ from torch import tensor
 
 from gansaku import losses
 from gansaku.contract import AdversarialLoss, Target
-from gansaku.losses import Hinge, LeastSquares, Logistic, RelativisticAverage, RelativisticPairing, Saturating, Wasserstein
+from gansaku.losses import (
+    BinaryCrossEntropy,
+    Hinge,
+    LeastSquares,
+    Logistic,
+    RelativisticAverage,
+    RelativisticPairing,
+    Saturating,
+    Wasserstein,
+)
 from gansaku.parts import parts
 
 EVERY = [cls() for cls in parts(AdversarialLoss).values() if cls.__module__ == losses.__name__]
@@ -82,6 +92,29 @@ def test_logistic_is_binary_cross_entropy_also_with_soft_and_too_large_targets()
         expected = entropy(real, torch.full_like(real, t), reduction="none")
         expected = expected + entropy(fake, torch.full_like(fake, f), reduction="none")
         torch.testing.assert_close(Logistic().discriminator(real, fake, targets(7, t, f)), expected, rtol=1e-12, atol=0)
+
+
+def test_binary_cross_entropy_is_that_of_torch_for_a_sigmoid_with_its_gradients():
+    for t in (0.0, 0.3, 1.0, 1.1):
+        x = tensor([[-200.0], [-40.0], [-17.5], [-3.0], [0.0], [2.0], [16.0], [17.5], [40.0], [200.0]], requires_grad=True)
+        found = BinaryCrossEntropy().generator(None, x, targets(10, t))
+        one, zero = (
+            torch.nn.functional.binary_cross_entropy(x.sigmoid(), torch.full_like(x, v), reduction="none") for v in (1, 0)
+        )
+        expected = t * one + (1 - t) * zero  # what it is of a target above 1, which torch takes no longer
+        torch.testing.assert_close(found.float(), expected, rtol=1e-5, atol=1e-5)
+        (mine,), (theirs,) = (torch.autograd.grad(loss.sum(), x) for loss in (found, expected))
+        torch.testing.assert_close(mine, theirs, rtol=1e-5, atol=1e-6)
+    assert mine[-3:].tolist() == [[0.0], [0.0], [0.0]]  # beyond 17 σ(x) is 1, and a target of 1.1 pulls no more
+    assert BinaryCrossEntropy().generator(None, tensor([[math.nan]]), targets(1)).isnan().all()
+
+
+def test_binary_cross_entropy_is_the_logistic_loss_where_nothing_is_clamped():
+    real, fake, target = logits(seed=1), logits(seed=2), targets(7, 1.05, 0.02)
+    one, other = BinaryCrossEntropy(), Logistic()
+    close = partial(torch.testing.assert_close, rtol=1e-10, atol=1e-12)
+    close(one.discriminator(real, fake, target), other.discriminator(real, fake, target))
+    close(one.generator(None, fake, target), other.generator(None, fake, target))
 
 
 def test_the_saturating_generator_minimizes_log_of_one_minus_d():

@@ -4,14 +4,15 @@ import math
 from itertools import pairwise
 
 import pytest
+import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
 from gansaku.contract import Rate
 from gansaku.parts import parts
-from gansaku.schedules import EMA, Cosine, Doubling, LinearDecay, StepDecay
+from gansaku.schedules import EMA, Cosine, Doubling, LinearDecay, StepDecay, WarmRestarts
 
-RATES = [LinearDecay(), LinearDecay(0.5, 0.1), Cosine(), Cosine(0.2), StepDecay(100)]
+RATES = [LinearDecay(), LinearDecay(0.5, 0.1), Cosine(), Cosine(0.2), StepDecay(100), WarmRestarts(2000)]
 
 
 def test_every_rate_is_among_those_tested():
@@ -31,6 +32,30 @@ def test_rates_at_known_moments():
     assert LinearDecay(0.5, 0.1).at(1000, 1000) == pytest.approx(0.1)
     assert Cosine().at(250, 1000) == pytest.approx(0.5 + math.sqrt(0.125))
     assert StepDecay(100, 0.5).at(399, 1000) == 0.125
+
+
+@pytest.mark.parametrize("longer", [1, 2])
+def test_warm_restarts_are_those_of_torch_stepped_by_whole_passes_after_each_batch(longer):
+    passes, batches, batch = 70, 3, 10
+    weight = torch.nn.Parameter(torch.zeros(1))
+    optimizer = torch.optim.SGD([weight], 2e-4)
+    theirs = torch.optim.lr_scheduler.CosineAnnealingWarmRestarts(optimizer, 8, longer, 5e-5)
+    once = batches * batch
+    mine = WarmRestarts(8 * once, longer, end=0.25, step=once, lag=2 * batch)
+    seen = 0
+    for epoch in range(passes):
+        for _ in range(batches):
+            seen += batch
+            assert 2e-4 * mine.at(seen, 10**6) == pytest.approx(optimizer.param_groups[0]["lr"], rel=1e-12)
+            optimizer.step()
+            theirs.step(epoch)
+
+
+def test_warm_restarts_begin_again_from_one():
+    waves = WarmRestarts(100, 2, end=0.1)
+    assert [waves.at(seen, 1) for seen in (0, 100, 300, 700)] == [1, 1, 1, 1]
+    assert [waves.at(seen, 1) for seen in (50, 200, 500)] == pytest.approx([0.55, 0.55, 0.55])
+    assert waves.at(99, 1) < 0.11
 
 
 @given(st.integers(1, 10**6), st.integers(1, 10**4), st.integers(1, 10**4))

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from typing import ClassVar, Literal
+from typing import Any, ClassVar, Literal
 
+import torch
 from torch import Tensor
 from torch.nn.functional import relu, softplus
 
@@ -33,6 +34,52 @@ class Logistic(AdversarialLoss):
 
     def generator(self, real: Tensor | None, fake: Tensor, target: Target) -> Tensor:
         return cross_entropy(fake, target.real)
+
+
+class OfProbability(torch.autograd.Function):
+    """Cross-entropy of p = σ(x) in the logits' own type, as torch's BCELoss computes it and its slope.
+
+    Value -t log p - (1 - t) log(1 - p), no logarithm below -100; slope (p - t) s / max(s, 1e-12) with s = p (1 - p).
+    """
+
+    @staticmethod
+    def forward(logits: Tensor, target: Tensor) -> Tensor:
+        p = logits.sigmoid()
+        return -target * p.log().clamp(min=-100) - (1 - target) * (1 - p).log().clamp(min=-100)
+
+    @staticmethod
+    def setup_context(ctx: Any, inputs: tuple[Tensor, Tensor], output: Tensor) -> None:
+        ctx.save_for_backward(*inputs)
+
+    @staticmethod
+    def backward(ctx: Any, wanted: Tensor) -> tuple[Tensor, None]:
+        logits, target = ctx.saved_tensors
+        p = logits.sigmoid()
+        s = p * (1 - p)
+        return wanted * (p - target) * s / s.clamp(min=1e-12), None
+
+
+def clamped_cross_entropy(logits: Tensor, target: Tensor) -> Tensor:
+    loss: Tensor = OfProbability.apply(logits, target)  # type: ignore[no-untyped-call]
+    return loss
+
+
+@part
+class BinaryCrossEntropy(AdversarialLoss):
+    """`Logistic` as a sigmoid followed by torch's BCELoss computes it: -t log σ(x) - (1 - t) log(1 - σ(x)), each log ≥ -100.
+
+    Its slope is that of `Logistic`, σ(x) - t, but vanishes where D is surer than numbers are fine: above x ≈ 17 in fp32,
+    where σ(x) is 1, and below x ≈ -28. So a target above 1 drives x no further, and G learns nothing from a D so sure.
+    Such targets torch itself takes no longer.
+    """
+
+    reads_target: ClassVar[bool] = True
+
+    def discriminator(self, real: Tensor, fake: Tensor, target: Target) -> Tensor:
+        return clamped_cross_entropy(real, target.real) + clamped_cross_entropy(fake, target.fake)
+
+    def generator(self, real: Tensor | None, fake: Tensor, target: Target) -> Tensor:
+        return clamped_cross_entropy(fake, target.real)
 
 
 @part
@@ -83,6 +130,7 @@ class Hinge(AdversarialLoss):
 class Wasserstein(AdversarialLoss):
     """fake - real, G -fake (Arjovsky et al. 2017, arXiv:1701.07875). Needs a bound on D's slope: a penalty or clipping."""
 
+    only_differences: ClassVar[bool] = True
     reading: ClassVar[Reading] = "value"
 
     def discriminator(self, real: Tensor, fake: Tensor, target: Target) -> Tensor:
@@ -101,6 +149,7 @@ class RelativisticPairing(AdversarialLoss):
 
     reads_real: ClassVar[bool] = True
     reading: ClassVar[Reading] = "relative"
+    only_differences: ClassVar[bool] = True
 
     def discriminator(self, real: Tensor, fake: Tensor, target: Target) -> Tensor:
         return softplus(fake - real)
@@ -124,6 +173,7 @@ class RelativisticAverage(AdversarialLoss):
 
     reads_real: ClassVar[bool] = True
     reading: ClassVar[Reading] = "relative"
+    only_differences: ClassVar[bool] = True
     reads_target: ClassVar[bool] = True
     looks_across: ClassVar[bool] = True
 

@@ -38,6 +38,37 @@ class Cosine(Rate):
 
 
 @part
+class WarmRestarts(Rate):
+    """Half a cosine wave from 1 down to `end` over `period` samples, then again from 1, each wave `longer` times the last.
+
+    SGDR (Loshchilov & Hutter 2017, arXiv:1608.03983, eq. 5). The rate changes once every `step` samples, and is that of
+    `lag` samples ago: a schedule that is stepped by whole passes, after each batch, has a pass as `step` and two batches
+    as `lag`, since what is counted holds the batch that moves now.
+    """
+
+    period: int
+    longer: int = 1
+    end: float = 0.0
+    step: int = 1
+    lag: int = 0
+
+    def __post_init__(self) -> None:
+        require(self.period >= 1, "period", f"{self.period} is no number of samples")
+        require(self.longer >= 1, "longer", f"{self.longer} would end in waves of nothing; use 1 or more")
+        require(self.end >= 0, "end", f"{self.end:g} must not be negative")
+        require(1 <= self.step <= self.period, "step", f"{self.step} is not within a wave of {self.period}")
+        require(self.lag >= 0, "lag", f"{self.lag} must not be negative")
+
+    def at(self, seen: int, length: int) -> float:
+        gone, wave = max(0, seen - self.lag) // self.step * self.step, self.period
+        if self.longer == 1:
+            gone %= wave
+        while gone >= wave:
+            gone, wave = gone - wave, wave * self.longer
+        return self.end + (1 - self.end) * 0.5 * (1 + math.cos(math.pi * gone / wave))
+
+
+@part
 class StepDecay(Rate):
     """Times `factor` once another `every` samples have been seen."""
 

@@ -5,7 +5,7 @@ import math
 import pytest
 import torch
 
-from gansaku.networks.minibatch import MinibatchDiscrimination
+from gansaku.networks.minibatch import MinibatchDeviation, MinibatchDiscrimination
 
 KERNELS, SIZE, FEATURES = 3, 2, 5
 
@@ -81,3 +81,25 @@ def test_in_half_precision_a_distance_is_rounded_once_at_the_end():
     near = module.bfloat16()(x)[:, 1]
     assert near.dtype == torch.bfloat16
     assert near.tolist() == pytest.approx([math.exp(-65 * 81 / 1024)] * 2, rel=4e-3)
+
+
+@pytest.mark.parametrize("space", [(2, 3), (2, 3, 2)])
+def test_the_deviation_over_the_batch_is_the_mean_of_every_places_own(space):
+    x = torch.randn(5, 4, *space, dtype=torch.float64, generator=torch.Generator().manual_seed(3))
+    places = x.flatten(1).t().tolist()
+    deviations = []
+    for place in places:
+        mean = sum(place) / len(place)
+        deviations.append(math.sqrt(sum((v - mean) ** 2 for v in place) / len(place) + 1e-8))
+    y = MinibatchDeviation()(x)
+    assert y.shape == (5, 5, *space)
+    torch.testing.assert_close(y[:, :4], x, rtol=0, atol=0)
+    torch.testing.assert_close(y[:, 4], torch.full((5, *space), sum(deviations) / len(places), dtype=torch.float64))
+
+
+def test_equal_samples_deviate_by_nothing_and_have_a_gradient():
+    x = torch.ones(3, 2, 2, 2, requires_grad=True)
+    y = MinibatchDeviation()(x)
+    y[:, 2].sum().backward()
+    assert y[:, 2].max() < 2e-4
+    assert x.grad.isfinite().all()

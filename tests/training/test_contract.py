@@ -261,17 +261,23 @@ def test_an_optimizer_that_counts_in_python_numbers_is_an_error():
 
 
 @part
-class DogsWithSignals(MODULES["dogs"].TinyDogs):
-    """The same training, with the signals that an Adversarial gives."""
+class WithoutSignals(Adversarial):
+    """The same training, of which nothing is told."""
 
     def signals(self, turn: Turn) -> Signals:
-        return Adversarial.signals(self, turn)
+        return {}
 
 
 def test_signals_do_not_change_what_is_trained():
     recipe = MODULES["dogs"].recipe()
-    other = recipe.but(method=DogsWithSignals())
+    other = recipe.but(method=WithoutSignals(recipe.method.order, recipe.method.real_logits))
     assert_same_bits(copies(cycles(begin(other), other, 2)), copies(cycles(begin(recipe), recipe, 2)))
+
+
+def test_real_logits_from_earlier_need_a_move_of_the_discriminator_on_the_same_batch():
+    first = (Move("generator"), Move("discriminator", real="same"))
+    with pytest.raises(RecipeError, match=r"method.real_logits: there are none from earlier where the generator moves before"):
+        MODULES["dogs"].recipe().but(method=Adversarial(first, "earlier"))
 
 
 def test_noisy_targets_are_drawn_once_a_batch():

@@ -15,7 +15,7 @@ from gansaku.contract import Fakes, Phase, Piece, Player, Turn, Weighted
 from gansaku.draws import Draw, Rows
 from gansaku.networks.blocks import BatchNorm
 from gansaku.networks.dcgan import DCGANDiscriminator, DCGANGenerator
-from gansaku.networks.minibatch import MinibatchDiscrimination
+from gansaku.networks.minibatch import MinibatchDeviation, MinibatchDiscrimination
 from gansaku.optimizers import Adam
 from gansaku.recipe import Recipe
 from gansaku.terms import Dragan
@@ -25,9 +25,11 @@ torch.set_num_threads(1)
 N, TIMEOUT = 6, 60  # samples in the global batch; seconds
 LAYERS = {
     "minibatch discrimination": (lambda: MinibatchDiscrimination(5, 3, 2), (5,)),
+    "deviation over the batch": (lambda: MinibatchDeviation(), (2, 3, 4)),
     "batch norm without scale, of features": (lambda: BatchNorm(5, 2e-5, scale=False), (5,)),
     "batch norm without scale, of voxels": (lambda: BatchNorm(2, 2e-5, scale=False), (2, 3, 4, 2)),
 }
+WITHOUT_WEIGHTS = ("deviation over the batch",)
 
 
 def numbers(*shape):
@@ -114,7 +116,7 @@ def test_two_ranks_find_what_one_finds(both, alone, name):
     wanted = alone[name]
     for per_row in wanted.keys() & {"outputs", "by_x"}:
         torch.testing.assert_close(torch.cat([first[per_row], second[per_row]]), wanted[per_row], rtol=1e-10, atol=1e-12)
-    assert wanted["by_weights"]
+    assert wanted["by_weights"] or name in WITHOUT_WEIGHTS
     for mine, theirs, whole in zip(first["by_weights"], second["by_weights"], wanted["by_weights"], strict=True):
         torch.testing.assert_close(mine + theirs, whole, rtol=1e-10, atol=1e-12)
     for held in zip(first.get("buffers", []), second.get("buffers", []), wanted.get("buffers", []), strict=True):

@@ -28,6 +28,7 @@ from gansaku.data.voc import Annotation, Box, Object, annotated, names_of
 from gansaku.errors import UsageError, nearest
 
 COLUMNS = ("aspect", "classes", "ratio", "objects", "truncated", "difficult", "intruders")
+FLAGS = ("classes", "aspect")  # of these, 0 for what is no plain picture of one dog
 PLAIN_ASPECT = (0.2, 4.0)  # width : height, outside of which the dog-picture competition's code set the flag `aspect` to 0
 INTRUSION = 0.1  # share of a cut
 Edges = NDArray[np.int64]

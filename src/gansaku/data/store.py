@@ -35,12 +35,13 @@ READABLE = (1, 2)
 
 @dataclass(frozen=True)
 class Facts:
-    """What a recipe function may know of the data: sample shape (C, *S), training samples, class names or ()."""
+    """What a recipe function may know of the data: sample shape (C, *S), training samples, names of classes and columns."""
 
     name: str
     shape: tuple[int, ...]
     count: int
     classes: tuple[str, ...]
+    columns: tuple[str, ...] = ()
 
 
 class Names(Sequence[str]):
@@ -116,7 +117,7 @@ class Dataset:
 
     @property
     def facts(self) -> Facts:
-        return Facts(self.name, self.shape, self.counts["train"], self.classes)
+        return Facts(self.name, self.shape, self.counts["train"], self.classes, tuple(self.columns))
 
     @property
     def voxels(self) -> bool:

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, ClassVar, Literal
 
 import torch
 from torch import Tensor
 
 from gansaku import ranks
 from gansaku.contract import AdversarialLoss, Method, Move, Signals, Target, Turn
-from gansaku.parts import part
+from gansaku.parts import part, require
 
 if TYPE_CHECKING:
     from gansaku.recipe import Recipe
@@ -33,9 +33,26 @@ def generator_first(steps: int = 1) -> tuple[Move, ...]:
 
 @part
 class Adversarial(Method):
-    """`order` is the cycle of moves; the losses are the recipe's."""
+    """`order` is the cycle of moves; the losses are the recipe's.
+
+    Where the generator's loss looks at the real samples' logits, they are those of D as it is `now`, or `earlier`, as D's
+    last step on this batch saw them: without another pass, and as one computation of both players has it.
+    """
 
     order: tuple[Move, ...] = SHARED
+    real_logits: Literal["now", "earlier"] = "now"
+
+    gives: ClassVar[tuple[str, ...]] = ("sign",)
+
+    def check(self, recipe: Recipe) -> None:
+        judged = False
+        for move in self.order:
+            judged = (judged and move.real == "same") or move.player == "discriminator"
+            require(
+                judged or self.real_logits == "now",
+                "method.real_logits",
+                "there are none from earlier where the generator moves before the discriminator has seen the batch; use now",
+            )
 
     def cycle(self, recipe: Recipe) -> tuple[Move, ...]:
         return self.order
@@ -48,7 +65,7 @@ class Adversarial(Method):
         loss = turn.recipe.loss
         assert loss is not None
         fake, target = turn.logits("fake"), turn.recipe.targets(turn)
-        real = turn.logits("real") if turn.player != "generator" or loss.reads_real else None
+        real = self.real(turn) if turn.player != "generator" or loss.reads_real else None
         if loss.looks_across:  # a mean over my rows alone would be another loss on every rank
             fake, target = ranks.gather(fake), Target(*map(ranks.gather, target))
             real = None if real is None else ranks.gather(real)
@@ -59,11 +76,17 @@ class Adversarial(Method):
             result = loss.discriminator(real, fake, target)
         return result[turn.piece.rows.start : turn.piece.rows.stop] if loss.looks_across else result
 
+    def real(self, turn: Turn) -> Tensor:
+        """(N, M): D's logits of the real samples."""
+        before = turn.earlier("real") if turn.player == "generator" and self.real_logits == "earlier" else None
+        return turn.logits("real") if before is None or before.logits is None else before.logits
+
     def signals(self, turn: Turn) -> Signals:
         """D's outputs as the moving player's step saw them: `real`, `fake`, and where they mean probabilities, those.
 
         Beside a relativistic loss only the distance to the other kind means anything: the probability that a sample
-        is more real than the other kind's mean, and the accuracy over pairs.
+        is more real than the other kind's mean, and the accuracy over pairs. `sign`, of D's word on real samples, is that
+        of D(real) less the loss's boundary, or less D of the fake beside it where only differences mean anything.
         """
         loss = turn.recipe.loss
         assert loss is not None
@@ -73,7 +96,7 @@ class Adversarial(Method):
             fake = turn.logits("fake").mean(1)
             if turn.player == "generator" and not loss.reads_real:
                 return {"fake": fake, **probability(loss, "fake", fake)}
-            real = turn.logits("real").mean(1)
+            real = self.real(turn).mean(1)
             signals = {"real": real, "fake": fake}
             if loss.reading == "relative":
                 right = (real > fake).to(real)
@@ -84,7 +107,8 @@ class Adversarial(Method):
             else:
                 right = 0.5 * ((real > loss.boundary).to(real) + (fake <= loss.boundary).to(real))
                 signals |= probability(loss, "real", real) | probability(loss, "fake", fake)
-            return signals if turn.player == "generator" else {**signals, "accuracy": right, "sign": real.sign()}
+            above = real - (fake if loss.only_differences else loss.boundary)
+            return signals if turn.player == "generator" else {**signals, "accuracy": right, "sign": above.sign()}
 
 
 def probability(loss: AdversarialLoss, name: str, logit: Tensor) -> Signals:

@@ -1,4 +1,4 @@
-"""Minibatch discrimination (Salimans et al. 2016, arXiv:1606.03498, sec. 3.2): each sample sees how near the others are."""
+"""Layers that let D compare the samples of a batch: how near the others are, and how much they differ."""
 
 from __future__ import annotations
 
@@ -11,7 +11,8 @@ from gansaku import ranks
 class MinibatchDiscrimination(nn.Module):
     """(N, F) -> (N, F + kernels): beside its features, each sample's Σⱼ exp(-|Mᵢ - Mⱼ|₁) over the other samples j.
 
-    M is linear in the features, `size` values for each kernel. All samples of the global batch are seen, over ranks.
+    Salimans et al. 2016, arXiv:1606.03498, sec. 3.2. M is linear in the features, `size` values for each kernel. All
+    samples of the global batch are seen, over ranks.
     """
 
     def __init__(self, features: int, kernels: int, size: int):
@@ -26,3 +27,16 @@ class MinibatchDiscrimination(nn.Module):
         apart = torch.cdist(mine.transpose(0, 1).contiguous(), everyone.transpose(0, 1).contiguous(), p=1)  # (kernels, N, all)
         near = torch.exp(-apart).sum(2).t() - 1  # itself is at no distance
         return torch.cat([x, near.to(x.dtype)], 1)
+
+
+class MinibatchDeviation(nn.Module):
+    """(N, C, *S) -> (N, C + 1, *S): one more map, everywhere the mean over features and places of their deviation.
+
+    Karras et al. 2018, arXiv:1710.10196, sec. 3. Over the global batch, over ranks; the deviation is that of the whole
+    batch (divided by N), from variance + 1e-8 so that equal samples have a gradient.
+    """
+
+    def forward(self, x: Tensor) -> Tensor:
+        everyone = ranks.gather(x.to(torch.promote_types(x.dtype, torch.float32)))
+        deviation = (everyone.var(0, correction=0) + 1e-8).sqrt().mean()
+        return torch.cat([x, deviation.to(x.dtype).expand(len(x), 1, *x.shape[2:])], 1)
