@@ -146,6 +146,19 @@ def test_a_short_time_for_each_training_is_time_to_train(tmp_path, begun):
     assert found.left == 0
 
 
+def test_time_that_was_spent_counts_though_the_process_was_killed(tmp_path):
+    now = [100.0]
+    first = api_arm.Spent(tmp_path / "run", clock=lambda: now[0])
+    for moment in (104.0, 111.0, 118.0):  # kept after 11 s, and not again 7 s later
+        now[0] = moment
+        first.now_and_then()
+    assert api_arm.Spent(tmp_path / "run", clock=lambda: 0.0).before == 11.0
+    first.keep()
+    second = api_arm.Spent(tmp_path / "run", clock=lambda: now[0])
+    now[0] += 2
+    assert second.total == 20.0
+
+
 def test_a_mistake_in_an_arm_is_one_sentence_before_anything_is_trained(tmp_path, begun, capsys):
     assert main(["compare", "dcgan", "--vary", "loss=Logistic,Hindge", "--out", str(tmp_path / "c")]) == 2
     assert "loss=Hindge: loss: " in capsys.readouterr().err

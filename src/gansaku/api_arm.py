@@ -27,19 +27,21 @@ from gansaku.runs.run import Run
 
 POINTS, ON_THE_WAY = 10, 1000  # scores on the way of each training, and samples of each side in them
 ANY = 1000.0  # share of the time that they may take: all arms have the same
+KEPT_EVERY = 10.0  # seconds
 CLOSE = 30.0  # seconds of a budget that are not worth another start
 
 
 class Attached(Listener):
-    """Prints what is said; ends the training when the process that asked for it is gone."""
+    """Prints what is said; keeps the time that is spent; ends the training when the process that asked for it is gone."""
 
-    def __init__(self) -> None:
-        self._parent = os.getppid()
+    def __init__(self, clock: Spent):
+        self._parent, self._clock = os.getppid(), clock
 
     def say(self, sentence: str) -> None:
         print(sentence, flush=True)
 
     def tick(self, seen: int, length: int, numbers: Mapping[str, float]) -> None:
+        self._clock.now_and_then()
         if os.getppid() != self._parent:
             os.kill(os.getpid(), signal.SIGTERM)
 
@@ -53,12 +55,19 @@ class Spent:
             self.before = float(json.loads(self._file.read_text())["seconds"])
         except (OSError, ValueError, KeyError, TypeError):
             self.before = 0.0
+        self._kept = self._started
 
     @property
     def total(self) -> float:
         return self.before + self._clock() - self._started
 
+    def now_and_then(self) -> None:
+        """A process that is killed has spent its time as well, up to so many seconds."""
+        if self._clock() - self._kept > KEPT_EVERY:
+            self.keep()
+
     def keep(self) -> None:
+        self._kept = self._clock()
         files.write_json(self._file, {"seconds": round(self.total, 1)})
 
 
@@ -78,7 +87,7 @@ def carry_out(place: Place, number: int, seed: int, device: str) -> None:
         if left is None or not clock.before or left > CLOSE:
             scoring = live.Scoring(n=min(ON_THE_WAY, plan.scoring.n), every=max(1, recipe.length // POINTS), share=ANY)
             api.train(recipe, plan.data, folder, settings, size=plan.size, budget=left, device=device, use=plan.use,
-                      scoring=scoring, listener=Attached())  # fmt: skip
+                      scoring=scoring, listener=Attached(clock))  # fmt: skip
     except Stopped as error:
         why = error.sentence
     finally:

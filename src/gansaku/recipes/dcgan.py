@@ -6,6 +6,7 @@ from gansaku.contract import Gate, Move, Player
 from gansaku.data.store import Facts
 from gansaku.errors import RecipeError
 from gansaku.latents import Gaussian, Uniform
+from gansaku.losses import Hinge, LeastSquares, RelativisticAverage
 from gansaku.methods.adversarial import Adversarial
 from gansaku.networks.dcgan import DCGANDiscriminator, DCGANGenerator
 from gansaku.optimizers import Adam
@@ -34,6 +35,43 @@ def dcgan(facts: Facts) -> Recipe:
         length=25 * facts.count,
         precision="bf16",
     )
+
+
+@recipe_function(status="builds")
+def lsgan(facts: Facts) -> Recipe:
+    """`dcgan` with the least-squares loss.
+
+    gansaku train lsgan --data FOLDER
+
+    Source: Mao et al. 2017, arXiv:1611.04076, eq. 9 (targets 1, 0 and 1). Networks and all else are those of `dcgan`,
+            not the paper's, so that losses are compared with nothing else changed.
+    Expect: MEASURED: not yet.
+    """
+    return dcgan(facts).but(loss=LeastSquares())
+
+
+@recipe_function(status="builds")
+def hinge(facts: Facts) -> Recipe:
+    """`dcgan` with the hinge loss.
+
+    gansaku train hinge --data FOLDER
+
+    Source: Lim & Ye 2017, arXiv:1705.02894; Tran et al. 2017, arXiv:1702.08896. Networks and all else are those of `dcgan`.
+    Expect: MEASURED: not yet.
+    """
+    return dcgan(facts).but(loss=Hinge())
+
+
+@recipe_function(status="builds")
+def ralsgan(facts: Facts) -> Recipe:
+    """`dcgan` with the relativistic average least-squares loss.
+
+    gansaku train ralsgan --data FOLDER
+
+    Source: Jolicoeur-Martineau 2018, arXiv:1807.00734, table 1 (RaLSGAN). Networks and all else are those of `dcgan`.
+    Expect: MEASURED: not yet.
+    """
+    return dcgan(facts).but(loss=RelativisticAverage("least-squares"))
 
 
 @recipe_function(status="builds", shape=(1, 64, 64, 64))
