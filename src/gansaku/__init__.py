@@ -11,6 +11,7 @@ PUBLIC = {
     "train": "api", "sample": "api", "show_recipe": "api_recipes", "verify": "api_recipes", "info": "api",
     "show": "api", "report": "api", "pin": "api", "prepare": "api", "load": "api", "get_recipe": "api", "Run": "runs.run",
     # scores
+    "walk": "api_walk",
     "evaluate": "api_scores", "rank": "api_trials", "scores": "api_scores", "blind": "api_trials",
     "neighbours": "api_trials", "probe": "api_trials", "weights": "api_scores",
     "Scoring": "runs.live", "Score": "metrics.passport",
@@ -39,6 +40,7 @@ if TYPE_CHECKING:
     from gansaku.api_recipes import show_recipe, verify
     from gansaku.api_scores import evaluate, scores, weights
     from gansaku.api_trials import blind, neighbours, probe, rank
+    from gansaku.api_walk import walk
     from gansaku.contract import (
         AdversarialLoss,
         Augmentation,

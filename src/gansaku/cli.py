@@ -181,8 +181,53 @@ def info(*, as_json: Json = False) -> None:
     print_json(api.info()) if as_json else print(table(api.info()))
 
 
+def walk(
+    run: Annotated[str, Positional, Flag(metavar="RUN", help_behavior_hint="")],
+    /,
+    *,
+    stops: int = 6,
+    steps: int = 12,
+    way: Annotated[str, Flag(metavar="linear|spherical")] = "linear",
+    seed: int = 0,
+    class_: Annotated[Text, Flag(name="class", metavar="NAME")] = None,
+    truncation: Annotated[float | None, Flag(metavar="LIMIT", help_behavior_hint="")] = None,
+    extractor: Annotated[Text, Flag(metavar="NAME|FILE")] = None,
+    at: Annotated[int | None, Flag(metavar="SEEN", help_behavior_hint="")] = None,
+    out: str = "walk",
+    use: Use = (),
+    as_json: Json = False,
+) -> None:
+    """Walk through latent space from one sample to the next, and measure how much each step changes.
+
+    The folder gets an animation (walk.gif), a strip with a row for each leg (strip.png), a chart of the steps' sizes in which
+    jumps stand out (continuity.svg), and the numbers (walk.json).
+
+    Args:
+        run: The run's folder.
+        stops: Samples on the way; after the last it goes back to the first.
+        steps: Pictures from one stop to the next.
+        way: linear, or spherical: along the great arc, which keeps the length that latents have.
+        seed: Another seed, other samples.
+        class_: All of this class; of a run with classes the first if not given.
+        truncation: The largest latent value in standard deviations.
+        extractor: In whose features change is measured: cheap random convolutions if not given, or as in `gansaku evaluate`.
+        at: With the checkpoint after so many samples; the newest if not given.
+        out: The folder.
+        use: A Python file of your own with the parts that the run was made with.
+        as_json: One JSON document on standard output.
+    """
+    from gansaku import api_walk
+
+    found = api_walk.walk(run, out, stops, steps, way, seed, class_, truncation, extractor=extractor, at=at, use=use)
+    if as_json:
+        print_json(found.plain())
+    else:
+        print(printable(f"{found.folder}: {stops} samples, {stops * steps} pictures, {way}"))
+        print(found.found.sentence())
+
+
 COMMANDS: dict[str, Callable[..., None]] = {
-    "train": train, "compare": compare, "sample": sample, "evaluate": evaluate, "scores": scores, "blind": blind,
+    "train": train, "compare": compare, "sample": sample, "walk": walk, "evaluate": evaluate, "scores": scores, "blind": blind,
     "probe": probe, "show": show,
     "report": report, "pin": pin, "prepare": prepare, "recipes": recipes, "verify": verify, "weights": weights,
     "info": info,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from typing import Literal
 
 import torch
 from torch import Tensor
@@ -11,6 +12,25 @@ from torch.nn import functional
 from gansaku.contract import Prior
 from gansaku.draws import Draw
 from gansaku.parts import part, require
+
+Way = Literal["linear", "spherical"]
+
+
+def between(a: Tensor, b: Tensor, share: Tensor, way: Way) -> Tensor:
+    """(…, Z): where one is after a share (…, 1) of the way from a to b, each (…, Z).
+
+    linear: (1 - t) a + t b, which for Gaussian latents passes nearer to 0 than any sample lies. spherical: along the great
+    arc, sin((1 - t) Ω) / sin Ω · a + sin(t Ω) / sin Ω · b with Ω the angle between a and b (Shoemake 1985; White 2016,
+    arXiv:1609.04468, sec. 2); linear where a and b lie on one line.
+    """
+    straight = torch.lerp(a, b, share)
+    if way == "linear":
+        return straight
+    cosine = functional.cosine_similarity(a, b, dim=-1).unsqueeze(-1).double().clamp(-1, 1)
+    angle = cosine.acos()
+    sine = angle.sin()
+    arc = ((1 - share) * angle).sin() / sine * a + (share * angle).sin() / sine * b
+    return torch.where(sine > 1e-6, arc, straight.double()).to(straight)
 
 
 @part

@@ -9,6 +9,7 @@ from torch import Tensor, nn
 
 from gansaku.contract import Phase
 from gansaku.draws import Draw, Rows
+from gansaku.latents import Way, between
 from gansaku.recipe import Recipe
 
 BLOCK = 64  # samples are always made in full blocks of this many: another batch size would round differently
@@ -71,13 +72,28 @@ def walk(
     label: int | None = None,
     truncation: float | None = None,
     phase: Phase | None = None,
+    way: Way = "linear",
+    steps: int = WALK,
 ) -> Tensor:
-    """(stops * WALK, C, *S): the straight way in latent space from sample 0 to 1, 2, … and back to 0, of one class."""
-    z = latents_of(generator, recipe, stops, seed, truncation)
-    share = torch.linspace(0, 1, WALK + 1, device=z.device, dtype=z.dtype)[:-1].view(1, -1, 1)
-    path = torch.lerp(z[:, None], z.roll(-1, 0)[:, None], share).flatten(0, 1)
-    labels = torch.full((len(path),), label or 0, device=z.device)
+    """(stops · steps, C, *S): the way through latent space from sample 0 to 1, 2, … and back to 0, of one class."""
+    path = way_through(generator, recipe, stops, seed, truncation, way, steps)
+    labels = torch.full((len(path),), label or 0, device=path.device)
     return in_blocks(generator, path, labels, phase or recipe.phase(recipe.length))
+
+
+def way_through(
+    generator: nn.Module,
+    recipe: Recipe,
+    stops: int,
+    seed: int = 0,
+    truncation: float | None = None,
+    way: Way = "linear",
+    steps: int = WALK,
+) -> Tensor:
+    """(stops · steps, Z): the latents of a walk."""
+    z = latents_of(generator, recipe, stops, seed, truncation)
+    share = torch.linspace(0, 1, steps + 1, device=z.device, dtype=z.dtype)[:-1].view(1, -1, 1)
+    return between(z[:, None], z.roll(-1, 0)[:, None], share, way).flatten(0, 1)
 
 
 def latents(generator: nn.Module, recipe: Recipe, seed: int, block: int, truncation: float | None = None) -> Tensor:
