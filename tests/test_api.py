@@ -193,6 +193,23 @@ def test_samples_as_values_a_sheet_and_a_walk(run):
         assert walk.n_frames == 3 * 12
 
 
+def test_a_mosaic_has_the_asked_pixels_and_is_full_of_samples_at_their_own_size(run):
+    pictures = run.sample(12).add(1).mul(127.5).round().clamp(0, 255).byte().permute(0, 2, 3, 1).numpy()
+    with Image.open(gansaku.sample("run", "wall.png", mosaic=(40, 60))) as wall:
+        pixels = np.asarray(wall)
+    assert pixels.shape == (40, 60, 3)
+    for i, picture in enumerate(pictures):
+        top, left = i // 4 * 16, i % 4 * 16
+        shown = pixels[top : top + 16, left : left + 16]
+        np.testing.assert_array_equal(shown, picture[: shown.shape[0], : shown.shape[1]])
+    for out, size, says in (
+        ("wall.gif", 40, "is no .png, which a mosaic is"),
+        ("wall.png", (0, 5), "5x0 is no size of a picture"),
+    ):
+        with pytest.raises(gansaku.GansakuError, match=says):
+            gansaku.sample("run", out, mosaic=size)
+
+
 def test_voxel_samples_are_drawn_and_their_values_are_kept(voxels):
     gansaku.train("auto", voxels, "run", SMALL)
     assert np.load(gansaku.sample("run", "out.npy", n=2)).shape == (2, 1, 16, 16, 16)

@@ -174,14 +174,20 @@ def sample(
     use: Iterable[str | Path] = (),
     at: int | None = None,
     listener: Listener | None = None,
+    mosaic: Size = None,
 ) -> Path:
     """Write n samples of a run's newest checkpoint, or of the one `at` so many samples seen.
 
     `out` is a folder or .zip of PNGs, a .png sheet, a .gif walk, or .npy values. Of a run with classes, sample i is of class
     i modulo their number unless `class_name` says one; files lie in folders of their classes, sheets and walks show each
-    class under its name.
+    class under its name. With `mosaic`, a side or (height, width), a .png of so many pixels is filled with samples
+    at their own size.
     """
     loaded, out = run if isinstance(run, Run) else load(run, use, at), Path(out)
+    if mosaic is not None:
+        source = samples.source(loaded, seed, label_of(loaded, class_name), truncation)
+        pixels = (mosaic, mosaic) if isinstance(mosaic, int) else mosaic
+        return samples.write_mosaic(source, out, pixels, (listener or Listener()).sampling)
     samples.check(out, n)  # before the checkpoint is read
     source = samples.source(loaded, seed, label_of(loaded, class_name), truncation)
     return samples.write(source, out, n, (listener or Listener()).sampling)

@@ -111,6 +111,7 @@ def sample(
     truncation: Annotated[float | None, Flag(metavar="LIMIT", help_behavior_hint="")] = None,
     at: Annotated[int | None, Flag(metavar="SEEN", help_behavior_hint="")] = None,
     out: str = "samples",
+    mosaic: Annotated[Text, Flag(metavar="WxH")] = None,
     use: Use = (),
 ) -> None:
     """Make samples with a run's generator. Sample i depends on the checkpoint, the seed and i alone.
@@ -123,11 +124,13 @@ def sample(
         truncation: The largest latent value in standard deviations: less variety, fewer bad samples.
         at: With the checkpoint after so many samples, as `gansaku show RUN` lists them; the newest if not given.
         out: A folder or .zip of PNGs, a .png sheet, a .gif walk through latent space, or .npy values.
+        mosaic: Fill a .png of so many pixels with samples at their own size, as 1920x1080; --n is not needed.
         use: A Python file of your own with the parts that the run was made with.
     """
     from gansaku import api
 
-    print(printable(str(api.sample(run, out, n, seed, class_, truncation, use, at, Terminal()))))
+    pixels = size(mosaic, "--mosaic")
+    print(printable(str(api.sample(run, out, n, seed, class_, truncation, use, at, Terminal(), pixels))))
 
 
 def pin(

@@ -79,13 +79,13 @@ def share(text: str, flag: str = "--max-bad", most: float = 1) -> float:
     return value
 
 
-def size(text: str | None) -> int | tuple[int, int] | None:
+def size(text: str | None, flag: str = "--size") -> int | tuple[int, int] | None:
     """64 -> 64; 96x64, width by height -> (64, 96), height first as everywhere in the code."""
     if text is None or re.fullmatch(r"\d{1,6}", text):
         return None if text is None else int(text)
     found = re.fullmatch(r"(\d{1,6})[x×](\d{1,6})", text)
     if not found:
-        raise UsageError("--size", f"{text!r} is no size; write 64, or 96x64 for 96 wide and 64 high", "SIZE")
+        raise UsageError(flag, f"{text!r} is no size; write 64, or 96x64 for 96 wide and 64 high", "SIZE")
     return int(found[2]), int(found[1])
 
 

@@ -226,6 +226,36 @@ def write_walk(source: Source, out: Path, n: int, progress: Progress) -> None:
     progress(n, n)
 
 
+def write_mosaic(source: Source, out: Path, size: tuple[int, int], progress: Progress = lambda done, total: None) -> Path:
+    """A PNG of `size` (height, width) pixels, full of samples at their own size from the upper left on, without gaps.
+
+    Raises UsageError for no such picture.
+    """
+    height, width = size
+    if out.suffix != ".png":
+        raise UsageError(str(out), "is no .png, which a mosaic is", "FILE")
+    if not (1 <= width <= MOSAIC and 1 <= height <= MOSAIC):
+        raise UsageError("--mosaic", f"{width}x{height} is no size of a picture; use 1 to {MOSAIC:,} pixels a side", "SIZE")
+    paper = np.zeros((height, width, 3), np.uint8)
+    high, wide = native(source.make(range(1))).shape[1:3]
+    across, down = -(-width // wide), -(-height // high)
+    for first in range(0, across * down, BLOCK):
+        which = range(first, min(first + BLOCK, across * down))
+        for i, picture in zip(which, native(source.make(which)), strict=True):
+            top, left = i // across * high, i % across * wide
+            part = paper[top : top + high, left : left + wide]
+            part[:] = picture[: part.shape[0], : part.shape[1]]
+        progress(which.stop, across * down)
+    files.write_bytes(out, png(paper, {**source.notes, "Samples": f"{across * down}"}))
+    return out
+
+
+def native(samples: Tensor) -> Pixels:
+    """Pictures (N, H, W, 3) of samples as large as they are; voxels drawn."""
+    pictures = quantized(samples).numpy()
+    return tiles(pictures, DRAWN if samples.ndim == 5 else 1)
+
+
 def class_walks(source: Source, stops: int) -> Iterator[Pixels]:
     """The same way in each of the classes, side by side; of at most LINE of them."""
     labels, _ = shared(LINE, len(source.classes))
@@ -234,4 +264,5 @@ def class_walks(source: Source, stops: int) -> Iterator[Pixels]:
     return (by_class(np.stack(pictures)[:, None], *captions) for pictures in zip(*walks, strict=True))
 
 
+MOSAIC, DRAWN = 20_000, 96  # pixels of a side at the most, and of a drawn voxel sample
 WRITERS = {"": write_folder, ".zip": write_zip, ".npy": write_npy, ".png": write_sheet, ".gif": write_walk}
