@@ -27,7 +27,7 @@ from gansaku.evaluation.samples import Stored
 from gansaku.listener import Listener, duration
 from gansaku.recipe import Recipe, to_toml
 from gansaku.recipes import registry
-from gansaku.runs import manifest, samples
+from gansaku.runs import checkpoint, manifest, samples
 from gansaku.runs.folder import Folder, opened
 from gansaku.runs.interrupts import listening
 from gansaku.runs.live import Scoring, live
@@ -41,6 +41,7 @@ from gansaku.runs.session import SPARE, Deadline, checked_policy, train_in_folde
 from gansaku.runs.signals import signals_of
 from gansaku.runs.summary import summarize
 from gansaku.runs.trial import trial
+from gansaku.runs.tuning import taken_over
 from gansaku.training.feed import feed
 from gansaku.training.state import State, begin, full_size
 from gansaku.training.step import Data
@@ -69,6 +70,7 @@ def train(
     dry_run: bool = False,
     scoring: Scoring = Scoring(),  # noqa: B008 - frozen
     signals_budget: float = BUDGET,
+    begins_with: str | Path | Run | None = None,
     listener: Listener | None = None,
 ) -> Run:
     """Train a recipe on data, or continue: the same call again goes on where the run was.
@@ -76,7 +78,8 @@ def train(
     Without a run folder it is `runs/<recipe>-<data>-<hash of all settings>`. `budget` is in seconds. `non_finite` is
     what to do when a number is not finite: "stop", or "rollback". `allow` goes on with changed settings. `scoring` says
     what is scored meanwhile; the best checkpoint by its first score is kept. `signals_budget` is the share of the time that
-    health signals may take; 0 for none but the step's own. A signal of the system, or an interrupted notebook cell,
+    health signals may take; 0 for none but the step's own. `begins_with` is a run whose weights it begins with, and whose
+    recipe it has if none is named. A signal of the system, or an interrupted notebook cell,
     ends it with a checkpoint. Raises a GansakuError for everything that a user can get wrong.
     """
     deadline, listener, policy = Deadline(budget), listener or Listener(), checked_policy(non_finite)
@@ -89,13 +92,16 @@ def train(
             listener.preparing(done, total)
 
         where = hardware.device(device)
+        source = begins_with if begins_with is None or isinstance(begins_with, Run) else load(begins_with)
         plan = planned(recipe, data, run, settings or {}, size, partial(open_data, progress=preparing, max_bad=max_bad),
-                       where, allow, listener.say)  # fmt: skip
+                       where, allow, listener.say, source)  # fmt: skip
         made, dataset, folder = plan.recipe, plan.dataset, plan.folder
         channels_last = made.fast == "all"
         feeding = feed(Batches(dataset, made.seed, device=where, channels_last=channels_last, mirror=made.mirror), made)
         watching = live(scoring, made, Stored(dataset), where, folder.path.absolute().name)
         state = begin(made, where)  # before the folder: a recipe that cannot begin leaves none behind
+        for sentence in taken_over(state, source) if source is not None and plan.new else []:
+            listener.say(sentence)
         looking = looks(signals_budget, made, dataset, state)
         if dry_run:
             describe_plan(made, dataset, folder, state, feeding, listener)
@@ -111,7 +117,9 @@ def train(
             if plan.new and folder.exists:  # another process was faster, and has gone
                 continued(folder, made, settings or {}, dataset, allow)
             elif plan.new:
-                folder.create(to_toml(made), about(plan, where))
+                folder.create(to_toml(made), about(plan, where, source))
+                if source is not None:  # at once: another start need not find the other run again
+                    checkpoint.save(folder.checkpoints, state, folder.read_about()["id"])
                 listener.say(f"{folder.path}: a new run of {made.name} on {dataset.facts.count:,} samples of {dataset.name}")
             state = train_in_folder(plan, state, feeding, request, deadline, policy, listener, watching,
                                     looking)  # fmt: skip

@@ -39,6 +39,7 @@ def train(
     max_bad: Annotated[str, Flag(metavar="SHARE")] = "1%",
     device: str = "auto",
     use: Use = (),
+    from_: Annotated[Text, Flag(name="from", metavar="RUN")] = None,
     dry_run: Annotated[bool, Flag(help_behavior_hint="")] = False,
     scores: Annotated[Text, Flag(metavar="fid,…")] = None,
     extractor: Annotated[Text, Flag(metavar="NAME|FILE")] = None,
@@ -62,6 +63,7 @@ def train(
         max_bad: Stop when a larger share of the pictures cannot be used.
         device: auto, cpu, cuda or mps.
         use: A Python file of your own with parts or recipes.
+        from_: Begin with the weights of this run, and with its recipe if none is named: fine-tuning on other data.
         dry_run: Say what would be trained and what time, memory and disk it would take, and stop.
         scores: What to score meanwhile, by name: `gansaku scores --names`; by default fid.
         extractor: What looks at the samples: cheap random convolutions if not given, or inception-2015, or a file.
@@ -92,6 +94,7 @@ def train(
         max_bad=share(max_bad),
         device=device,
         use=use,
+        begins_with=from_,
         dry_run=dry_run,
         scoring=wanted,
         signals_budget=share(signals_budget, "--signals-budget"),

@@ -85,6 +85,10 @@ class Optimizer(ABC):
     @abstractmethod
     def build(self, parameters: Iterable[nn.Parameter], lr: float, fused: bool) -> torch.optim.Optimizer: ...
 
+    def at(self, seen: int) -> dict[str, Any]:
+        """What its parameter groups have after so many samples, beside the learning rate: what changes over time."""
+        return {}
+
 
 class Rate(ABC):
     """The factor on a learning rate, a pure function of the samples seen and the run's length in samples."""
@@ -163,6 +167,10 @@ class Remembers:
         """The memory after a turn, taken in `turns` (one per micro-batch). `means` are over the global batch."""
         return memory
 
+    def derived(self, turns: list[Turn], means: Signals) -> Signals:
+        """Numbers worth recording, one value each, made of the turn's means over the global batch and of what is remembered."""
+        return {}
+
 
 class Prior(ABC):
     """The distribution of the latent z. Its `size` is Z."""
@@ -201,6 +209,7 @@ class AdversarialLoss(ABC):
     # What D's output says: a logit (σ of it is a probability), only its distance to the other kind's, or a plain value.
     reading: ClassVar[Literal["logit", "relative", "value"]] = "logit"
     boundary: ClassVar[float] = 0.0  # above it a sample counts as judged real; unused where it is relative
+    only_differences: ClassVar[bool] = False  # a number added to all of D's outputs changes nothing
 
     @abstractmethod
     def discriminator(self, real: Tensor, fake: Tensor, target: Target) -> Tensor: ...
@@ -227,6 +236,7 @@ class Weighted:
     weight: float
     term: Term
     every: int = 1
+    rate: Rate | None = None  # the factor on the weight over time; None: constant
 
     def __post_init__(self) -> None:
         require(self.weight >= 0, "weight", f"{self.weight:g} would reward what the term is to lower; use 0 or more")
@@ -238,6 +248,9 @@ class Augmentation(Remembers, ABC):
 
     Real, fake and penalty points all pass here. `purpose` names the draw: real and fake get numbers of their own.
     """
+
+    def check(self, recipe: Recipe) -> None:
+        """Raises RecipeError for a recipe that it does not go with."""
 
     @abstractmethod
     def __call__(self, x: Tensor, turn: Turn, purpose: str) -> Tensor: ...
@@ -272,8 +285,10 @@ class Player:
     terms: tuple[Weighted, ...] = ()
     clip: float | None = None  # weights are kept in [-clip, clip]
     ema: Average | None = None
+    frozen: int = 0  # how many of its lowest layers stay as they begin
 
     def __post_init__(self) -> None:
+        require(self.frozen >= 0, "frozen", f"{self.frozen} is no number of layers; use 0 or more")
         require(self.lr > 0, "lr", f"{self.lr:g} must be above 0")
         require(self.clip is None or self.clip > 0, "clip", f"{self.clip} must be above 0, or none")
 
@@ -282,6 +297,7 @@ class Method(Remembers, ABC):
     """The players, the order of their moves, and their losses."""
 
     reads_loss: ClassVar[bool] = True  # the recipe's adversarial loss; methods with their own refuse one
+    gives: ClassVar[tuple[str, ...]] = ()  # signals of D's turn that others may count on: `sign`, of D's word on real samples
 
     def players(self, recipe: Recipe) -> dict[str, Player]:
         """By name. A method with more players has them as its own fields."""
@@ -299,10 +315,6 @@ class Method(Remembers, ABC):
 
     def signals(self, turn: Turn) -> Signals:
         """Numbers worth recording, (N,) each, detached."""
-        return {}
-
-    def derived(self, turns: list[Turn], means: Signals) -> Signals:
-        """Numbers worth recording, one value each, made of the turn's means over the global batch and of what is remembered."""
         return {}
 
     def logit(self, turn: Turn, x: Tensor, labels: Tensor) -> Tensor:

@@ -49,8 +49,8 @@ def dcgan_96(facts: Facts) -> Recipe:
             6 · 2⁴, so 512 maps of 6², 256, 128, 64 and the picture, weights from N(0, 0.02). Not said, and as usual: latent
             N(0, 1) of 100, batch 64, Adam 2e-4 with β1 0.5, one step each on the same fakes.
     Departs: computed in bf16 where the machine has it; precision=fp32 is the source's. Other sizes than 96 work as well.
-    Expect: says the article, transposed convolution clearly better, upsampling broken by pass 60, batch norm after the activation
-            worse. MEASURED: not at this size.
+    Expect: says the article, transposed convolution clearly better, upsampling broken by pass 60, batch norm after the
+            activation worse. MEASURED: not at this size.
     Watch:  crosses (the signal `checkerboard`) that fade while it learns; jumps between sizes of faces (`gansaku walk`).
     """
     return dcgan(facts).but({"generator.ema": None, "length": 60 * facts.count})

@@ -22,7 +22,8 @@ from gansaku.recipe import Recipe, to_toml
 from gansaku.recipes import registry
 from gansaku.runs import checkpoint, manifest
 from gansaku.runs.folder import Folder, refuse_unsafe
-from gansaku.runs.run import stored_recipe
+from gansaku.runs.run import Run, stored_recipe
+from gansaku.runs.tuning import check_origin, origin, tuned
 from gansaku.training.state import State
 
 FREE = ("length",)  # settings that a run may change when it continues
@@ -66,6 +67,7 @@ def planned(
     where: torch.device,
     allow: bool,
     say: Callable[[str], None],
+    begins_with: Run | None = None,
 ) -> Plan:
     """Recipe, data and folder from what was asked for and what is there. Raises a GansakuError when they do not fit."""
     hardware.check_ranks()
@@ -80,12 +82,16 @@ def planned(
     dataset = open_data(source_of(data, folder), size)
     if stored is not None and recipe is None:
         base = stored
+    elif begins_with is not None and recipe is None:
+        base = tuned(begins_with.recipe, dataset.facts)
     else:
         base = recipe if isinstance(recipe, Recipe) else registry.find(recipe or "auto", dataset.facts)
     wanted, changes = base.but(settings), Changes([])
     folder = folder or Folder(RUNS / run_name(wanted, dataset))
     new = not folder.exists
     if not new:
+        if begins_with is not None:
+            check_origin(folder.read_about(), begins_with)
         wanted, changes = continued(folder, wanted, settings, dataset, allow)
     elif wanted.precision == "bf16" and not hardware.fast_bf16(where) and "precision" not in settings:
         wanted = wanted.but(precision="fp32")
@@ -199,8 +205,9 @@ def weights_of(network: Network) -> float | None:
         return math.inf if "overflow" in str(error).lower() else None
 
 
-def about(plan: Plan, where: torch.device) -> dict[str, Any]:
+def about(plan: Plan, where: torch.device, begins_with: Run | None = None) -> dict[str, Any]:
     """What run.json says."""
+    began = {} if begins_with is None else {"from": origin(begins_with)}
     recipe, changes = plan.recipe, difference(plan.base, plan.recipe)
     return {
         "gansaku": __version__,
@@ -211,6 +218,7 @@ def about(plan: Plan, where: torch.device) -> dict[str, Any]:
         "data": described(plan),
         "machine": hardware.describe(where),
         "versions": hardware.versions(),
+        **began,
     }
 
 

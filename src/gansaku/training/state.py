@@ -15,6 +15,7 @@ from gansaku.errors import RecipeError
 from gansaku.keys import key
 from gansaku.networks.blocks import CHANNELS_LAST
 from gansaku.recipe import Recipe
+from gansaku.training.freezing import freeze
 from gansaku.training.precision import start_scales
 from gansaku.training.sentinel import Found, Sentinel, first_bad
 
@@ -51,6 +52,7 @@ def begin(recipe: Recipe, device: str | torch.device = "cpu", dtype: torch.dtype
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(key(recipe.seed, "weights", name))
             net = player.network.build().to(device, dtype)
+        freeze(net, player.frozen, name)
         nets[name] = arrange(net, recipe) if recipe.fast == "all" else net
     trained = {name: {n: p for n, p in net.named_parameters() if p.requires_grad} for name, net in nets.items()}
     ema = {name: copied(nets[name]) for name, player in recipe.players.items() if player.ema is not None}
