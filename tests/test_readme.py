@@ -39,12 +39,13 @@ def one_cycle(monkeypatch):
 
 @pytest.fixture
 def photos(tmp_path):
-    """What the README calls `photos`, of several sizes, and the file that it calls softer.py."""
+    """What the documents call `photos` and `other`, of several sizes, and the file that it calls softer.py."""
     random = np.random.default_rng(0)
-    (tmp_path / "photos").mkdir()
-    for i in range(12):
-        pixels = random.integers(0, 255, (70 + i, 80, 3), np.uint8)
-        Image.fromarray(pixels).save(tmp_path / "photos" / f"{i}.jpg")
+    for folder in ("photos", "other"):
+        (tmp_path / folder).mkdir()
+        for i in range(12):
+            pixels = random.integers(0, 255, (70 + i, 80, 3), np.uint8)
+            Image.fromarray(pixels).save(tmp_path / folder / f"{i}.jpg")
     softer = [block for block in blocks(ROOT / "README.md", "python") if "class Softer" in block]
     (tmp_path / "softer.py").write_text(softer[0])
 
