@@ -46,6 +46,7 @@ def train(
     score_n: Annotated[int, Flag(metavar="N")] = 1000,
     score_every: Annotated[int | None, Flag(metavar="SAMPLES", help_behavior_hint="")] = None,
     eval_budget: Annotated[str, Flag(metavar="SHARE")] = "5%",
+    stop_when_flat: Annotated[Text, Flag(metavar="SHARE")] = None,
     signals_budget: Annotated[str, Flag(metavar="SHARE")] = "1%",
     as_json: Json = False,
 ) -> None:
@@ -70,6 +71,7 @@ def train(
         score_n: Samples of each side.
         score_every: Score each time so many samples were seen; a twentieth of the run if not given.
         eval_budget: The share of the time that scores may take; 0% for none.
+        stop_when_flat: End once the first score surely improves by less than this share (5%) over the newer half of its curve.
         signals_budget: The share that health signals may take, as `show RUN --signals` tells; 0% for the step's own alone.
         as_json: Print one JSON document about the run at the end.
     """
@@ -81,7 +83,8 @@ def train(
     from gansaku import api
     from gansaku.runs.live import Scoring
 
-    wanted = Scoring(listed(scores), extractor, score_n, score_every, share(eval_budget, "--eval-budget"))
+    until_flat = None if stop_when_flat is None else share(stop_when_flat, "--stop-when-flat")
+    wanted = Scoring(listed(scores), extractor, score_n, score_every, share(eval_budget, "--eval-budget"), until_flat)
     made = api.train(
         recipe,
         data,

@@ -51,12 +51,16 @@ class Scoring:
     n: int = 1000  # samples of each side
     every: int | None = None  # samples seen between two scores; a twentieth of the run if None
     share: float = 0.05  # of the time that scores may take; 0 for none
+    until_flat: float | None = None  # end once the first score surely improves by less than this share (`evaluation.flatness`)
 
     def __post_init__(self) -> None:
         if self.n < 2:
             raise UsageError("--score-n", f"{self.n} is too few samples to score; use 2 or more", "COUNT")
         if self.every is not None and self.every < 1:
             raise UsageError("--score-every", f"{self.every} is no number of samples; use 1 or more", "COUNT")
+        if self.until_flat is not None and not (0 < self.until_flat < 1 and self.share > 0):
+            sentence = f"{self.until_flat:g} is no share of a score, or nothing is scored; use 5%, and an --eval-budget"
+            raise UsageError("--stop-when-flat", sentence, "SHARE")
 
 
 def live(scoring: Scoring, recipe: Recipe, real: Samples, where: torch.device, name: str = "") -> Live | None:
@@ -80,7 +84,7 @@ def live(scoring: Scoring, recipe: Recipe, real: Samples, where: torch.device, n
     )
     every_so_many = scoring.every or max(recipe.batch, recipe.length // 20)
     classes = real.classes if recipe.classes else ()
-    return Live(scorer, recipe, every(every_so_many), scoring.share, classes, name, scoring.metrics)
+    return Live(scorer, recipe, every(every_so_many), scoring.share, classes, name, scoring.metrics, scoring.until_flat)
 
 
 class Abandoned(Exception):
@@ -99,8 +103,10 @@ class Live:
         classes: tuple[str, ...] = (),
         name: str = "",
         asked: tuple[str | Metric, ...] = (),
+        until_flat: float | None = None,
         clock: Callable[[], float] = time.monotonic,
     ):
+        self.until_flat = until_flat
         self._asked = asked  # a metric may give other numbers beside the one that was asked for
         self._scorer, self._recipe, self._moments, self._share, self._clock = scorer, recipe, moments, share, clock
         self._classes, self._name = classes, name

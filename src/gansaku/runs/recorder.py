@@ -13,6 +13,7 @@ from functools import partial
 
 from gansaku import files
 from gansaku.errors import DiskError, GansakuError, RunError
+from gansaku.evaluation.flatness import flat
 from gansaku.health.updates import weights
 from gansaku.listener import Listener
 from gansaku.metrics.passport import Score
@@ -21,6 +22,7 @@ from gansaku.runs import checkpoint, manifest
 from gansaku.runs.folder import Folder
 from gansaku.runs.live import Abandoned, Live
 from gansaku.runs.log import Log
+from gansaku.runs.log import scores as scores_of
 from gansaku.runs.looks import Looks
 from gansaku.runs.report import Report
 from gansaku.runs.scoring import is_best, note_best
@@ -59,6 +61,7 @@ class Recorder:
         self._starting: int | None = None  # samples seen at a start that the log does not know yet
         self._told: dict[str, float] = {}
         self._reported = time.monotonic()
+        self.flat = ""  # why training may end, once its score is
         self.costs: dict[str, float] = {}  # seconds that the last checkpoint, sheet and report took
 
     def begin(self, seen: int, sentence: str) -> None:
@@ -163,8 +166,16 @@ class Recorder:
             note_best(path, scores)
         told = ", ".join(f"{score.name} {score.value:.4g}" for score in scores)
         self._listener.say(f"after {state.seen:,} samples: {told}{', the best so far' if best else ''}")
+        if self._live is not None and self._live.until_flat is not None:
+            self._careful("score", partial(self._watch_for_flat, scores[0], self._live.until_flat))
         if self._live is not None:  # the share before this score, which is not over yet
             self._logged(partial(Log.write, seen=state.seen, numbers={"scores/share_of_time": self._live.taken}))
+
+    def _watch_for_flat(self, score: Score, share: float) -> None:
+        """Whether all that the log has of this score says that it will hardly become better."""
+        points = [(seen, one.value) for seen, one in scores_of(self._folder.log) if one.name == score.name]
+        found = flat(points, score.better, share)
+        self.flat = "" if found is None else found.sentence(score.name)
 
     def draw(self, seen: int, make: Callable[[], bytes]) -> None:
         """A sheet."""

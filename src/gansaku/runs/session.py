@@ -95,7 +95,7 @@ def train_in_folder(
         recorder.event(state.seen, "settings", str(plan.changes))
 
     def stopping() -> bool:
-        return deadline.near(recorder.closing()) or bool(request)
+        return deadline.near(recorder.closing()) or bool(request) or bool(recorder.flat)
 
     try:
         with request.noted():
@@ -106,24 +106,26 @@ def train_in_folder(
             if looks is not None:
                 looks.begin()
             state = work(folder, recipe, state, data, recorder, stopping, policy)
-            recorder.end(state.seen, *ending(state.seen >= recipe.length, request))
+            recorder.end(state.seen, *ending(state.seen >= recipe.length, request, recorder.flat))
     except GansakuError as error:
         recorder.end(state.seen, "stopped", str(error))
         raise
     finally:
         listener.end()
         recorder.close()
+    if recorder.flat:
+        listener.say(f"{recorder.flat}; the same command goes on to the next score")
     listener.say(f"{folder.path}: {state.seen:,} of {recipe.length:,} samples seen; see {folder.report}")
     return state
 
 
-def ending(complete: bool, request: StopRequest) -> tuple[str, str]:
+def ending(complete: bool, request: StopRequest, flat: str = "") -> tuple[str, str]:
     """The kind and the sentence of the event that ends an attempt."""
     if complete:
         return "end", "complete"
     if request.signal is not None:
         return "end", f"interrupted by {signal.Signals(request.signal).name}"
-    return "end", "the time was over"
+    return "end", flat or "the time was over"
 
 
 def work(
