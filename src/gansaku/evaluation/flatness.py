@@ -34,9 +34,9 @@ def trend(points: Sequence[tuple[int, float]], better: str) -> Trend | None:
     from scipy import stats
 
     finite = [(x, y) for x, y in points if math.isfinite(y)]
-    half = finite[len(finite) // 2 :]
-    if len(half) < LEAST:
+    if len(finite) < 2 * LEAST:
         return None
+    half = finite[len(finite) // 2 :]
     x, y = (np.array(part, dtype=np.float64) for part in zip(*half, strict=True))
     apart = x - x.mean()
     slope = apart @ (y - y.mean()) / (apart @ apart)
