@@ -17,7 +17,7 @@ LAYERS = [
     ["files", "parts", "keys", "listener", "cache"],
     ["contract", "draws", "ranks"],
     ["losses", "terms", "methods", "latents", "schedules", "targets", "optimizers", "augment", "render", "metrics"],
-    ["networks", "data", "hardware", "extractors"],
+    ["annealing", "regularizers", "networks", "data", "hardware", "extractors"],
     ["recipe"],
     ["recipes", "sampling"],
     ["training"],
@@ -27,7 +27,7 @@ LAYERS = [
     ["runs"],
     ["experiments"],
     ["api", "api_scores"],
-    ["api_trials", "api_recipes", "api_arm"],
+    ["api_trials", "api_recipes", "api_arm", "api_walk"],
     ["api_compare"],
     ["terminal"],
     ["cli_values"],
@@ -36,7 +36,8 @@ LAYERS = [
     ["__main__"],
 ]
 PURE = ["parts", "keys", "contract", "draws", "ranks", "losses", "terms", "methods", "latents", "schedules", "targets",
-        "optimizers", "augment", "metrics", "networks", "recipe", "sampling", "training", "health", "render"]  # fmt: skip
+        "optimizers", "augment", "annealing", "regularizers", "metrics", "networks", "recipe", "sampling", "training",
+        "health", "render"]  # fmt: skip
 WITHOUT_TORCH = ["errors", "faults", "files", "parts", "listener", "cache", "data.store", "data.sources", "data.pictures",
                  "data.overview", "data.page", "render.sheet", "render.voxels", "render.curves", "runs.folder", "runs.log",
                  "runs.manifest", "runs.lock", "runs.interrupts", "metrics.passport", "runs.report", "runs.signals",

@@ -6,6 +6,7 @@ import pytest
 import torch
 from torch import nn
 
+import gansaku.regularizers  # noqa: F401  its terms are then among all
 from gansaku.contract import Fakes, Phase, Piece, Player, Term, Turn, Verdict
 from gansaku.draws import Draw, Rows
 from gansaku.networks.dcgan import DCGANDiscriminator, DCGANGenerator
@@ -35,7 +36,8 @@ class Quadratic(nn.Module):
         return Verdict(logits=0.5 * x.flatten(1).square().sum(1, keepdim=True))
 
 
-def turn_of(discriminator, space, n=5, player="discriminator"):
+def turn_of(discriminator, space, n=5, player="discriminator", term=None):
+    """A turn of the player, not its first, with the memory that the term begins with."""
     shape = (2, *space)
     adam = Adam()
     recipe = Recipe(
@@ -50,7 +52,8 @@ def turn_of(discriminator, space, n=5, player="discriminator"):
     piece = Piece(Rows(0, n, n), real, torch.zeros(n, dtype=torch.long), {})
     piece.fakes, piece.fake_labels = Fakes(lambda i, graph: fake, graph=False), piece.labels
     draw = Draw(0, 0, piece.rows, real)
-    return Turn(recipe, player, 0, n, Phase(space), piece, {"discriminator": discriminator}, {}, draw)
+    memory = {} if term is None else term.memory(recipe)
+    return Turn(recipe, player, 1, n, Phase(space), piece, {"discriminator": discriminator}, memory, draw)
 
 
 @pytest.mark.parametrize("space", SPACES, ids=str)
@@ -95,18 +98,18 @@ TERMS = {name: term for name, term in parts(Term).items() if term.__module__.sta
 class TestEveryTerm:
     def test_gives_one_number_a_sample(self, kind, space):
         network = DCGANDiscriminator((2, *space), width=2, norm="none").build().double()
-        assert kind()(turn_of(network, space)).shape == (5,)
+        assert kind()(turn_of(network, space, term=kind())).shape == (5,)
 
     def test_its_gradient_reaches_the_weights(self, kind, space):
         network = DCGANDiscriminator((2, *space), width=2, norm="none").build().double()
-        kind()(turn_of(network, space)).sum().backward()
+        kind()(turn_of(network, space, term=kind())).sum().backward()
         assert sum(p.grad.abs().sum().item() for p in network.parameters() if p.grad is not None) > 0
 
     def test_each_sample_has_its_own(self, kind, space):
         if kind.looks_across:
             return  # and a recipe with it refuses micro-batches
         network = DCGANDiscriminator((2, *space), width=2, norm="none").build().double()
-        turn = turn_of(network, space)
+        turn = turn_of(network, space, term=kind())
         before = kind()(turn)
         turn.piece.real[0] += 1
         turn.verdicts.clear()

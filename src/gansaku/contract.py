@@ -159,6 +159,9 @@ class Piece:
 class Remembers:
     """What a part keeps between turns: a flat dictionary of tensors, saved in checkpoints. Names must not clash."""
 
+    def check(self, recipe: Recipe) -> None:
+        """Raises RecipeError for a recipe that it does not go with."""
+
     def memory(self, recipe: Recipe) -> Memory:
         """The memory at the start."""
         return {}
@@ -249,9 +252,6 @@ class Augmentation(Remembers, ABC):
     Real, fake and penalty points all pass here. `purpose` names the draw: real and fake get numbers of their own.
     """
 
-    def check(self, recipe: Recipe) -> None:
-        """Raises RecipeError for a recipe that it does not go with."""
-
     @abstractmethod
     def __call__(self, x: Tensor, turn: Turn, purpose: str) -> Tensor: ...
 
@@ -302,9 +302,6 @@ class Method(Remembers, ABC):
     def players(self, recipe: Recipe) -> dict[str, Player]:
         """By name. A method with more players has them as its own fields."""
         return {"generator": recipe.generator, "discriminator": recipe.discriminator}
-
-    def check(self, recipe: Recipe) -> None:
-        """Raises RecipeError for settings that do not go with this method."""
 
     @abstractmethod
     def cycle(self, recipe: Recipe) -> tuple[Move, ...]: ...

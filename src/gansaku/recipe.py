@@ -105,7 +105,8 @@ def check(recipe: Recipe) -> None:
     for name, player in recipe.players.items():
         for i, weighted in enumerate(player.terms):
             check_term(recipe, name, f"{path_of(name)}.terms.{i}", weighted.term)
-    recipe.method.check(recipe)
+    for remembering in recipe.remembering():
+        remembering.check(recipe)
     check_classes(recipe)
 
 

@@ -26,15 +26,17 @@ class LinearDecay(Rate):
 
 @part
 class Cosine(Rate):
-    """Half a cosine wave from 1 down to `end` over the run (Loshchilov & Hutter 2017, arXiv:1608.03983)."""
+    """Half a cosine wave from 1 down to `end` over the run, or its first `over` samples (Loshchilov & Hutter 2017)."""
 
     end: float = 0.0
+    over: int | None = None
 
     def __post_init__(self) -> None:
         require(self.end >= 0, "end", f"{self.end:g} must not be negative")
+        require(self.over is None or self.over >= 1, "over", f"{self.over} is no number of samples; use 1 or more, or none")
 
     def at(self, seen: int, length: int) -> float:
-        return self.end + (1 - self.end) * 0.5 * (1 + math.cos(math.pi * min(1.0, seen / length)))
+        return self.end + (1 - self.end) * 0.5 * (1 + math.cos(math.pi * min(1.0, seen / (self.over or length))))
 
 
 @part

@@ -33,6 +33,8 @@ REFUSE_MICRO_BATCHES = {  # and the recipe says so
     "relativistic_average": "its loss compares with the mean over the batch",
 }
 DIFFER_IN_MICRO_BATCHES = {
+    "attention": "as batch_norm and spectral",
+    "biggan": "as batch_norm and spectral",
     "batch_norm": "each micro-batch is normalized by its own mean",
     "dropout": "the network draws its masks by itself, one micro-batch after the other",
     "spectral": "the singular vectors move with every pass, and there are more passes",

@@ -23,7 +23,7 @@ from gansaku.recipe import Recipe, from_toml
 
 RecipeFunction = Callable[[Facts], Recipe]
 PART_PACKAGES = ("gansaku.methods", "gansaku.networks")
-PART_MODULES = ("augment", "latents", "losses", "optimizers", "schedules", "targets", "terms")
+PART_MODULES = ("annealing", "augment", "latents", "losses", "optimizers", "regularizers", "schedules", "targets", "terms")
 
 LONGEST = 1 << 20  # bytes of a recipe's file
 

@@ -113,7 +113,8 @@ def play(state: State, recipe: Recipe, phase: Phase, move: Move, pieces: list[Pi
         add(looked, look_at(piece, judged))
         turns.append(turn)
     update(state, recipe, move, player, means, looked)
-    means = joined(means, recipe.method.derived(turns, means))
+    for remembering in recipe.remembering():
+        means = joined(means, remembering.derived(turns, means))
     if move.player == "generator":
         for piece in pieces:
             piece.fakes.release()
@@ -159,7 +160,7 @@ def update(state: State, recipe: Recipe, move: Move, player: Player, means: Sign
             raise RecipeError("gate.signal", f"there is no signal {move.gate.signal!r}{known}", "SIGNAL")
         skip = skip | (means[move.gate.signal] >= move.gate.below)
     for group in optimizer.param_groups:
-        group["lr"] = rate(state, recipe, player)
+        group |= {"lr": rate(state, recipe, player), **player.optimizer.at(state.seen)}
     step_unless(optimizer, skip)
     optimizer.zero_grad(set_to_none=True)
     if player.clip is not None:
@@ -239,7 +240,8 @@ def due(player: Player, turn: Turn) -> Signals:
     for i, weighted in enumerate(player.terms):
         if turn.index % weighted.every == 0:
             name = names[i] if names.count(names[i]) == 1 else f"{names[i]}_{i}"
-            losses[name] = weighted.weight * weighted.every * weighted.term(turn)
+            factor = 1.0 if weighted.rate is None else weighted.rate.at(turn.seen, turn.recipe.length)
+            losses[name] = factor * weighted.weight * weighted.every * weighted.term(turn)
     return losses
 
 

@@ -1,12 +1,12 @@
-"""Augmentations of what the discriminator sees. Real and generated samples and penalty points pass alike."""
+"""The plainest augmentations: noise, and a mirror."""
 
 from __future__ import annotations
 
 from torch import Tensor
 
+from gansaku.augment.places import mirrored
 from gansaku.contract import Augmentation, Turn
 from gansaku.parts import part, require
-from gansaku.terms import spread
 
 
 @part
@@ -25,8 +25,7 @@ class Noise(Augmentation):
 
 @part
 class Mirror(Augmentation):
-    """Each sample mirrored along its last axis with probability ½."""
+    """Each sample mirrored left to right with probability ½."""
 
     def __call__(self, x: Tensor, turn: Turn, purpose: str) -> Tensor:
-        coin = turn.draw.uniform(f"mirror/{purpose}") < 0.5
-        return x.where(spread(coin, x), x.flip(-1))
+        return mirrored(x, turn.draw.uniform(f"mirror/{purpose}") < 0.5)
