@@ -18,7 +18,7 @@ from gansaku.networks.dcgan import DCGANDiscriminator, DCGANGenerator
 from gansaku.optimizers import Adam
 from gansaku.parts import difference
 from gansaku.recipe import Recipe, from_toml, to_toml
-from gansaku.recipes.registry import find, recipes
+from gansaku.recipes.registry import entry, find, recipes
 from gansaku.targets import Noisy, Soft
 from gansaku.terms import R1, Dragan, GradientPenalty
 
@@ -266,3 +266,22 @@ def test_a_file_without_a_recipe_says_what_is_missing(tmp_path):
 
 def test_wasserstein_is_in_the_recipes_file_by_name():
     assert 'part = "Wasserstein"' in to_toml(BASE.but(loss=Wasserstein()))
+
+
+class TestARecipeOfSeveralSizes:
+    facts = Facts("pictures", (3, 64, 64), 1000, ())
+
+    def test_is_known_by_its_name_and_size_as_well(self):
+        assert find("sngan-64", self.facts) == find("sngan", self.facts).but(name="sngan-64")
+        assert entry("sngan-128").shape == (3, 128, 128)
+        assert entry("r3gan-32").make is entry("r3gan").make
+
+    def test_refuses_samples_of_another_size_by_that_name(self):
+        with pytest.raises(RecipeError, match="sngan-32: is for 32 px, and these samples have 64 × 64; --size 32, or sngan"):
+            find("sngan-32", self.facts)
+
+    def test_says_which_sizes_it_has(self):
+        with pytest.raises(RecipeError, match="sngan-48: is no recipe; sngan has 32, 64, 128"):
+            find("sngan-48", self.facts)
+        with pytest.raises(RecipeError, match="dcgan-48: is no recipe; did you mean 'dcgan"):
+            find("dcgan-48", self.facts)

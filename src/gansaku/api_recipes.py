@@ -10,7 +10,7 @@ from typing import Any
 from gansaku.api import parameters
 from gansaku.data.policy import Size
 from gansaku.data.sources import open_data
-from gansaku.errors import UsageError, nearest
+from gansaku.errors import RecipeError, UsageError
 from gansaku.listener import Listener
 from gansaku.recipe import to_toml
 from gansaku.recipes import registry
@@ -40,6 +40,7 @@ def described(name: str, entry: registry.Entry) -> dict[str, Any]:
         "verified": name in bands.names(),
         "shape": list(entry.shape),
         "classes": entry.classes,
+        "sizes": list(entry.sizes),
         "parameters": parameters(entry.make(entry.facts)),
     }
 
@@ -85,7 +86,7 @@ def verify(name: str, seed: int = 0, listener: Listener | None = None) -> dict[s
 
 def known(name: str) -> registry.Entry:
     """The recipe of a name. Raises UsageError for an unknown one, naming the nearest."""
-    every = registry.recipes()
-    if name not in every:
-        raise UsageError(name, f"is no recipe{nearest(name, list(every))}", "RECIPE")
-    return every[name]
+    try:
+        return registry.entry(name)
+    except RecipeError as error:
+        raise UsageError(error.where, error.sentence, error.code) from None

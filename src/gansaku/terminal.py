@@ -264,6 +264,9 @@ def listing(found: Sequence[Mapping[str, Any]]) -> str:
         shape = "×".join(map(str, one["shape"])) + (f", {one['classes']} classes" if one["classes"] else "")
         source = f"Source: {first_clause(one['source'])}. " if one["source"] else ""
         sentences = [one["summary"], f"{source}Counted at {shape}."]
+        if one["sizes"]:
+            sized = [f"{one['name']}-{size}" for size in one["sizes"]]
+            sentences[1] += f" By size: {', '.join(sized)}."
         if one["measured"]:
             sentences.append(f"Measured: {one['measured'].rstrip('.')}.")
         lines.append(f"{printable(one['name']):{left}}{one['status']:17}{counts}")

@@ -159,7 +159,8 @@ def bound_spectra(network: nn.Module) -> None:
     After the weights are set: the singular vectors that are followed start from them.
     """
     for module in list(network.modules()):
-        if isinstance(module, nn.Linear | nn.Conv2d | nn.Conv3d | nn.ConvTranspose2d | nn.ConvTranspose3d):
+        layer = isinstance(module, nn.Linear | nn.Conv2d | nn.Conv3d | nn.ConvTranspose2d | nn.ConvTranspose3d)
+        if layer and not module.weight.is_meta:  # on nothing, as for counting, its first steps would take seconds
             spectral_norm(module)
 
 

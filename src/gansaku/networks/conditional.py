@@ -77,5 +77,5 @@ def bound_projections(network: nn.Module) -> None:
     Gains and biases of batch norm are left alone: the sources bound them nowhere.
     """
     for module in list(network.modules()):
-        if isinstance(module, Projection) and module.embedding is not None:
+        if isinstance(module, Projection) and module.embedding is not None and not module.embedding.weight.is_meta:
             spectral_norm(module.embedding)

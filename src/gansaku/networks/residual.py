@@ -156,6 +156,7 @@ def start_orthogonal(network: nn.Module) -> None:
     """
     for module in network.modules():
         if isinstance(module, nn.Linear | nn.Conv2d | nn.Conv3d | nn.Embedding):
-            nn.init.orthogonal_(module.weight)
+            if not module.weight.is_meta:  # where nothing is held, as for counting, it would take seconds
+                nn.init.orthogonal_(module.weight)
             if not isinstance(module, nn.Embedding) and module.bias is not None:
                 nn.init.zeros_(module.bias)

@@ -38,7 +38,7 @@ TABLES = {  # StudioGAN's configs/CIFAR10/BigGAN and configs/Tiny_ImageNet/BigGA
 }
 
 
-@recipe_function(shape=CIFAR, classes=10)
+@recipe_function(shape=CIFAR, classes=10, sizes=(32, 64))
 def biggan(facts: Facts) -> Recipe:
     """BigGAN: a wide residual pair; z enters every block beside a shared embedding of the class; for 32 and 64 px.
 

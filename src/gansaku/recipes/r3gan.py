@@ -37,7 +37,7 @@ OVER = 20_000_000  # samples in which everything changes
 LENGTH = 250_000_000  # the program's default has no end before that on CIFAR-10; schedules have long ended
 
 
-@recipe_function(shape=(3, 32, 32))
+@recipe_function(shape=(3, 32, 32), sizes=(32, 64))
 def r3gan(facts: Facts) -> Recipe:
     """R3GAN: relativistic pairs, R1 and R2 on every step, and residual networks without norms or tricks.
 

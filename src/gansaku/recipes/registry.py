@@ -12,7 +12,7 @@ import stat
 import sys
 import traceback
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal
 
@@ -38,6 +38,7 @@ class Entry:
     status: Status
     shape: tuple[int, ...]
     classes: int = 0
+    sizes: tuple[int, ...] = ()  # that it has networks for: `sngan-64` is sngan, held to 64 px
 
     @property
     def facts(self) -> Facts:
@@ -59,11 +60,12 @@ _recipes: dict[str, Entry] = {}
 
 
 def recipe_function(
-    status: Status = "builds", shape: tuple[int, ...] = (3, 64, 64), classes: int = 0
+    status: Status = "builds", shape: tuple[int, ...] = (3, 64, 64), classes: int = 0, sizes: tuple[int, ...] = ()
 ) -> Callable[[RecipeFunction], RecipeFunction]:
     """Register a function of the data's facts that returns a complete recipe; `gan3d_article` is called gan3d-article.
 
     `status` is what was really seen: "measured" has a page in docs/results, "trained briefly" ran on real data.
+    With `sizes` the recipe is known by `name-size` as well, and then refuses samples of another.
     """
 
     def register(function: RecipeFunction) -> RecipeFunction:
@@ -71,7 +73,7 @@ def recipe_function(
         other = _recipes.get(name)
         if other is not None and other.make.__module__ != function.__module__:
             raise RecipeError(name, f"there is a recipe of this name in {other.make.__module__}; choose another", "RECIPE")
-        _recipes[name] = Entry(function, status, shape, classes)
+        _recipes[name] = Entry(function, status, shape, classes, sizes)
         return function
 
     return register
@@ -102,10 +104,23 @@ def find(name: str, facts: Facts) -> Recipe:
                 name, "holds no recipe; put @gansaku.recipe_function() over a function that returns one", "RECIPE"
             )
         name = own[-1]
+    return entry(name, facts).make(facts).but(name=name)
+
+
+def entry(name: str, facts: Facts | None = None) -> Entry:
+    """The recipe of this name, or of this name and size. Raises RecipeError for an unknown one, or samples of another size."""
     known = recipes()
-    if name not in known:
-        raise RecipeError(name, f"is no recipe{nearest(name, list(known))}", "RECIPE")
-    return known[name].make(facts).but(name=name)
+    if name in known:
+        return known[name]
+    base, _, size = name.rpartition("-")
+    sizes = known[base].sizes if base in known else ()
+    if size not in map(str, sizes):
+        have = f"; {base} has {', '.join(map(str, sizes))}" if sizes else nearest(name, list(known))
+        raise RecipeError(name, f"is no recipe{have}", "RECIPE")
+    if facts is not None and min(facts.shape[1:]) != int(size):
+        sides = " × ".join(map(str, facts.shape[1:]))
+        raise RecipeError(name, f"is for {size} px, and these samples have {sides}; --size {size}, or {base}", "SIZE")
+    return replace(known[base], shape=(known[base].shape[0], *[int(size)] * (len(known[base].shape) - 1)))
 
 
 def load_parts() -> None:

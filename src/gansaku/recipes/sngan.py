@@ -70,7 +70,7 @@ def residual(name: str, facts: Facts, classes: int) -> Recipe:
     )
 
 
-@recipe_function(shape=CIFAR)
+@recipe_function(shape=CIFAR, sizes=(32, 64, 128))
 def sngan(facts: Facts) -> Recipe:
     """SNGAN: residual networks, D bounded by spectral norm, hinge loss; for 32, 64 and 128 px, without labels.
 
@@ -86,7 +86,7 @@ def sngan(facts: Facts) -> Recipe:
     return residual("sngan", facts, classes=0)
 
 
-@recipe_function(shape=CIFAR, classes=10)
+@recipe_function(shape=CIFAR, classes=10, sizes=(32, 64, 128))
 def sngan_projection(facts: Facts) -> Recipe:
     """SNGAN with labels: batch norm in G by class, and in D a class's embedding times the features.
 
@@ -102,7 +102,7 @@ def sngan_projection(facts: Facts) -> Recipe:
     return residual("sngan-projection", facts, number_of_classes("sngan-projection", facts))
 
 
-@recipe_function(shape=CIFAR)
+@recipe_function(shape=CIFAR, sizes=(32, 64, 128))
 def sagan(facts: Facts) -> Recipe:
     """SAGAN: the residual pair with self-attention, spectral norm in both, and D learning four times as fast as G.
 
