@@ -17,6 +17,7 @@ from gansaku.losses import Hinge
 from gansaku.methods.auxiliary_classifier import AuxiliaryClassifier
 from gansaku.networks.chainer_gan_lib import ChainerDiscriminator, ChainerGenerator
 from gansaku.networks.dcgan import DCGANDiscriminator
+from gansaku.networks.dogs import DogDiscriminator
 from gansaku.recipes.registry import find
 from gansaku.terms import GradientPenalty
 from gansaku.training.state import begin
@@ -168,3 +169,11 @@ def test_acgans_recipe_has_the_papers_numbers():
     for player in (made.generator, made.discriminator):
         assert (player.lr, player.optimizer.betas) == (2e-4, (0.5, 0.999))
     assert (made.discriminator.network.dropout, made.discriminator.network.noise) == (0.5, 0.1)
+
+
+def test_a_discriminator_that_is_given_the_label_cannot_tell_it():
+    recipe = find("acgan", Facts("pictures", (3, 32, 32), 1000, ("a", "b", "c")))
+    with pytest.raises(
+        RecipeError, match=r"discriminator.network: DogDiscriminator is given the label that it would have to tell"
+    ):
+        recipe.but({"discriminator.network": DogDiscriminator((3, 32, 32), classes=3)})

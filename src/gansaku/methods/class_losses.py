@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from torch import Tensor
 from torch.nn import functional
 
-from gansaku.contract import Player
+from gansaku.contract import Network, Player
 from gansaku.parts import part, require
 
 if TYPE_CHECKING:
@@ -61,6 +61,9 @@ def check_classes(recipe: Recipe, players: dict[str, Player]) -> None:
         network = player.network
         unfit = f"{type(network).__name__} knows no classes, which {method} needs; ChainerGenerator and others do"
         require(hasattr(network, "classes"), f"{path}.network", unfit)
+        told = path != "generator" and type(network).reads_labels is not Network.reads_labels and network.reads_labels
+        given = f"{type(network).__name__} is given the label that it would have to tell; use a network that tells classes"
+        require(not told, f"{path}.network", given)
     wrong = [f"{path}.network.classes" for path, player in players.items() if getattr(player.network, "classes", 0) != wanted]
     if wrong:
         known = getattr(players[wrong[0].removesuffix(".network.classes")].network, "classes", 0)
