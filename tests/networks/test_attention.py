@@ -1,8 +1,11 @@
 """Self-attention against loops over places, in two and three dimensions."""
 
+from functools import partial
+
 import pytest
 import torch
 
+from gansaku.networks import attention
 from gansaku.networks.attention import SelfAttention
 from gansaku.networks.blocks import bound_spectra
 
@@ -99,3 +102,17 @@ def test_in_bf16_it_gives_nearly_the_same():
     with torch.autocast("cpu", torch.bfloat16):
         rough = layer(x)
     torch.testing.assert_close(rough.float(), layer(x), rtol=0.05, atol=0.05)
+
+
+@pytest.mark.parametrize("bytes_", [1, 100, 10_000])
+def test_some_rows_at_a_time_it_is_the_same_attention_with_the_same_gradients(monkeypatch, bytes_):
+    monkeypatch.setattr(attention, "MEGABYTE", bytes_)
+    shapes = ((2, 10, 3), (2, 3, 7), (2, 7, 5))
+    given = [torch.randn(*shape, dtype=torch.float64, requires_grad=True) for shape in shapes]
+    toward = torch.randn(2, 10, 5, dtype=torch.float64)
+    close = partial(torch.testing.assert_close, rtol=1e-12, atol=1e-13)
+    close(attention.attended(*given), attention.plainly(*given))
+    mine, theirs = (torch.autograd.grad((way(*given) * toward).sum(), given) for way in (attention.attended, attention.plainly))
+    for one, other in zip(mine, theirs, strict=True):
+        close(one, other)
+    assert torch.autograd.gradgradcheck(attention.attended, given, fast_mode=True)
