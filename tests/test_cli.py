@@ -140,7 +140,7 @@ def stopped(command, sign, number):
             if sign in line:
                 break
         process.send_signal(number)
-        said += process.communicate(timeout=60)[1].splitlines()
+        said += process.communicate(timeout=180)[1].splitlines()
     finally:
         process.kill()
     return process, said

@@ -27,11 +27,12 @@ def test_without_attention_and_for_120_breeds_they_have_as_many_weights_as_the_p
 @pytest.mark.parametrize("shape", [(3, 64, 64), (1, 32, 64), (1, 32, 32, 32)])
 @pytest.mark.parametrize("labels", ["mask", "picture", "projection"])
 def test_they_take_and_give_samples_of_their_shape(shape, labels):
-    z, y = torch.randn(3, 16), torch.tensor([0, 4, 2])
-    x = DogGenerator(shape, latent=16, width=4, classes=5).build()(z, y, None)
+    z, y, attention = torch.randn(3, 16), torch.tensor([0, 4, 2]), len(shape) == 3
+    x = DogGenerator(shape, latent=16, width=4, classes=5, attention=attention).build()(z, y, None)
     assert x.shape == (3, *shape)
     assert x.abs().max() <= 1
-    assert DogDiscriminator(shape, width=4, classes=5, labels=labels).build()(x, y, None).logits.shape == (3, 1)
+    judge = DogDiscriminator(shape, width=4, classes=5, labels=labels, attention=attention).build()
+    assert judge(x, y, None).logits.shape == (3, 1)
 
 
 def discriminator(labels):

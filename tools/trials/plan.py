@@ -22,7 +22,7 @@ CLASSES = {
                 "#cab188"),
 }  # fmt: skip
 FACTS = {"cifar10": Facts("cifar10", (3, 32, 32), 50_000, CLASSES["cifar10"]),
-         "avatars": Facts("avatars", (3, 32, 32), 9_000, CLASSES["avatars"])}  # fmt: skip
+         "avatars": Facts("avatars", (3, 32, 32), 9_000, CLASSES["avatars"], ("glasses", "skin"))}  # fmt: skip
 DATA = tuple(FACTS)
 SEEDS = (0, 1, 2)
 # Article 1's arms: what gives the class, and with which weight in G's loss.
