@@ -116,3 +116,12 @@ def test_some_rows_at_a_time_it_is_the_same_attention_with_the_same_gradients(mo
     for one, other in zip(mine, theirs, strict=True):
         close(one, other)
     assert torch.autograd.gradgradcheck(attention.attended, given, fast_mode=True)
+
+
+def test_under_autocast_its_inputs_may_be_of_several_types():
+    given = [torch.randn(1, 4, 3, requires_grad=True), torch.randn(1, 3, 5).bfloat16().requires_grad_(), torch.randn(1, 5, 2)]
+    with torch.autocast("cpu", torch.bfloat16):
+        rough, plain = attention.attended(*given), attention.plainly(*given)
+    torch.testing.assert_close(rough, plain)
+    by_query, by_key = torch.autograd.grad(rough.sum(), given[:2])
+    assert (by_query.dtype, by_key.dtype) == (torch.float32, torch.bfloat16)

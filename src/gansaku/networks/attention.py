@@ -54,6 +54,8 @@ def attended(query: Tensor, key: Tensor, value: Tensor) -> Tensor:
     """As `plainly`; on a CPU some rows at a time, since all L · M scores together do not fit its caches."""
     if query.device.type != "cpu":
         return plainly(query, key, value)
+    if torch.is_autocast_enabled("cpu"):  # as it would do with each product, forward and backward
+        query, key, value = (x.to(torch.get_autocast_dtype("cpu")) for x in (query, key, value))
     found: Tensor = InRows.apply(query, key, value)  # type: ignore[no-untyped-call]
     return found
 
