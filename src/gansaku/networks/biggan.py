@@ -11,10 +11,11 @@ from typing import ClassVar
 import torch
 from torch import Tensor, nn
 
-from gansaku.contract import Network, Phase, Verdict
+from gansaku.contract import Network, Phase
 from gansaku.networks.blocks import bound_spectra
-from gansaku.networks.conditional import Projection, bound_projections, code_wise
-from gansaku.networks.residual import Bound, Doublings, Halvings, check_blocks, start_orthogonal
+from gansaku.networks.conditional import code_wise
+from gansaku.networks.judge import Judge
+from gansaku.networks.residual import Bound, Doublings, check_blocks, start_orthogonal
 from gansaku.parts import part, require
 
 EPS = 1e-4  # of batch normalization
@@ -107,23 +108,4 @@ class BigGANDiscriminator(Network):
         require(self.classes >= 1, "classes", f"{self.classes} is no number of classes; use 1 or more")
 
     def build(self) -> nn.Module:
-        return Discriminator(self)
-
-
-class Discriminator(nn.Module):
-    """The module of a BigGANDiscriminator."""
-
-    def __init__(self, part: BigGANDiscriminator):
-        super().__init__()
-        channels, *space = part.shape
-        widths = [part.width * multiple for multiple in part.multiples]
-        self.layers = Halvings(len(space), channels, widths, part.halvings, wide=True, attention=part.attention)
-        self.head = Projection(widths[-1], part.classes)
-        start_orthogonal(self)
-        if part.norm == "spectral":
-            bound_spectra(self)
-            bound_projections(self)
-
-    def forward(self, x: Tensor, labels: Tensor | None, phase: Phase | None) -> Verdict:
-        features = self.layers(x)
-        return Verdict(self.head(features, labels), features=features)
+        return Judge(self, wide=True, start=start_orthogonal)

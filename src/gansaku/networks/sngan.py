@@ -11,10 +11,11 @@ from typing import ClassVar
 
 from torch import Tensor, nn
 
-from gansaku.contract import Network, Phase, Verdict
+from gansaku.contract import Network, Phase
 from gansaku.networks.blocks import BatchNorm, bound_spectra
-from gansaku.networks.conditional import Projection, bound_projections, class_wise
-from gansaku.networks.residual import Bound, Doublings, Halvings, check_blocks, start_glorot
+from gansaku.networks.conditional import class_wise
+from gansaku.networks.judge import Judge
+from gansaku.networks.residual import Bound, Doublings, check_blocks, start_glorot
 from gansaku.parts import part, require
 
 
@@ -107,23 +108,4 @@ class SNGANDiscriminator(Network):
         return self.classes > 0
 
     def build(self) -> nn.Module:
-        return Discriminator(self)
-
-
-class Discriminator(nn.Module):
-    """The module of an SNGANDiscriminator."""
-
-    def __init__(self, part: SNGANDiscriminator):
-        super().__init__()
-        channels, *space = part.shape
-        widths = [part.width * multiple for multiple in part.multiples]
-        self.layers = Halvings(len(space), channels, widths, part.halvings, wide=False, attention=part.attention)
-        self.head = Projection(widths[-1], part.classes)
-        start_glorot(self)
-        if part.norm == "spectral":
-            bound_spectra(self)
-            bound_projections(self)
-
-    def forward(self, x: Tensor, labels: Tensor | None, phase: Phase | None) -> Verdict:
-        features = self.layers(x)
-        return Verdict(self.head(features, labels), features=features)
+        return Judge(self, wide=False, start=start_glorot)

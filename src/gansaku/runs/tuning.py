@@ -10,6 +10,7 @@ from gansaku.errors import RecipeError, RunError
 from gansaku.parts import encode
 from gansaku.recipe import Recipe
 from gansaku.recipes import registry
+from gansaku.runs import manifest
 from gansaku.runs.run import Run
 from gansaku.schedules import EMA
 from gansaku.training.state import State
@@ -78,7 +79,8 @@ def taken_over(state: State, source: Run) -> list[str]:
 def origin(source: Run) -> dict[str, Any]:
     """What run.json says of it."""
     about = source.folder.read_about()
-    return {"run": about.get("name", source.path.name), "id": about.get("id", ""), "seen": source.state().seen}
+    seen = manifest.seen(manifest.at(source.folder.checkpoints, source.at))
+    return {"run": about.get("name", source.path.name), "id": about.get("id", ""), "seen": seen}
 
 
 def check_origin(about: Mapping[str, Any], source: Run) -> None:
