@@ -53,7 +53,8 @@ def right(classes: Tensor, labels: Tensor) -> Tensor:
 def check_classes(recipe: Recipe, players: dict[str, Player]) -> None:
     """The networks of the players at these paths know as many classes as the recipe, which are two or more.
 
-    A network says how many in a field or property `classes`. Raises RecipeError for the first that does not fit.
+    A network says how many in a field or property `classes`, and in `tells` whether it has class outputs where that is a
+    setting. Raises RecipeError for the first that does not fit.
     """
     method, wanted = type(recipe.method).__name__, recipe.classes
     require(wanted >= 2, "classes", f"{method} tells classes apart and the recipe has {wanted}; use 2 or more")
@@ -64,6 +65,8 @@ def check_classes(recipe: Recipe, players: dict[str, Player]) -> None:
         told = path != "generator" and type(network).reads_labels is not Network.reads_labels and network.reads_labels
         given = f"{type(network).__name__} is given the label that it would have to tell; use a network that tells classes"
         require(not told, f"{path}.network", given)
+        silent = path != "generator" and not getattr(network, "tells", True)
+        require(not silent, f"{path}.network.tells", f"off, and {method} wants the network to tell classes; set it to true")
     wrong = [f"{path}.network.classes" for path, player in players.items() if getattr(player.network, "classes", 0) != wanted]
     if wrong:
         known = getattr(players[wrong[0].removesuffix(".network.classes")].network, "classes", 0)

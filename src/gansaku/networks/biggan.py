@@ -88,7 +88,7 @@ class BigGANDiscriminator(Network):
     """(N, *shape) -> logits (N, 1), features (N, F): residual blocks, ReLU, the sum over space, linear, and projection.
 
     As SNGANDiscriminator, but both convolutions of a block have as many channels as come out of it, and all weights start
-    orthogonal.
+    orthogonal. With `tells` there are K class outputs as well, linear in the features, which no label has reached.
     """
 
     shape: tuple[int, ...]
@@ -98,6 +98,7 @@ class BigGANDiscriminator(Network):
     halvings: int = 2
     attention: int = 1
     norm: Bound = "spectral"
+    tells: bool = False
 
     players: ClassVar[tuple[str, ...]] = ("discriminator",)
 
@@ -108,4 +109,4 @@ class BigGANDiscriminator(Network):
         require(self.classes >= 1, "classes", f"{self.classes} is no number of classes; use 1 or more")
 
     def build(self) -> nn.Module:
-        return Judge(self, wide=True, start=start_orthogonal)
+        return Judge(self, wide=True, start=start_orthogonal, tells=self.tells)

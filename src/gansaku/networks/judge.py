@@ -33,14 +33,15 @@ class Table(Protocol):
 
 
 class Judge(nn.Module):
-    """(N, *shape) -> logits (N, 1) and features; `start` sets the weights, before their spectra are bounded."""
+    """(N, *shape) -> logits (N, 1), features, and classes (N, K) if it `tells` them; `start` sets the weights unbounded."""
 
-    def __init__(self, table: Table, wide: bool, start: Callable[[nn.Module], None]):
+    def __init__(self, table: Table, wide: bool, start: Callable[[nn.Module], None], tells: bool = False):
         super().__init__()
         channels, *space = table.shape
         widths = [table.width * multiple for multiple in table.multiples]
         self.layers = Halvings(len(space), channels, widths, table.halvings, wide=wide, attention=table.attention)
         self.head = Projection(widths[-1], table.classes)
+        self.classes = nn.Linear(widths[-1], table.classes) if tells else None
         start(self)
         if table.norm == "spectral":
             bound_spectra(self)
@@ -48,4 +49,5 @@ class Judge(nn.Module):
 
     def forward(self, x: Tensor, labels: Tensor | None, phase: Phase | None) -> Verdict:
         features = self.layers(x)
-        return Verdict(self.head(features, labels), features=features)
+        told = None if self.classes is None else self.classes(features)
+        return Verdict(self.head(features, labels), told, features)

@@ -49,11 +49,11 @@ def spread_kernel(weight: Tensor) -> Tensor:
 
 
 class Halving(nn.Module):
-    """(N, inside, *2S) -> (N, outside, *S): a 3 × 3 convolution with bias, then means of two in each direction."""
+    """(N, inside, *2S) -> (N, outside, *S): a 3 × 3 convolution, then means of two in each direction."""
 
-    def __init__(self, dims: int, inside: int, outside: int):
+    def __init__(self, dims: int, inside: int, outside: int, bias: bool = True):
         super().__init__()
-        self.conv = CONV[dims](inside, outside, 3, padding=1)
+        self.conv = CONV[dims](inside, outside, 3, padding=1, bias=bias)
 
     def forward(self, x: Tensor) -> Tensor:
         dims, weight = x.ndim - 2, self.conv.weight  # read once: spectral norm moves its vectors with every reading
@@ -64,11 +64,11 @@ class Halving(nn.Module):
 
 
 class Doubling(nn.Module):
-    """(N, inside, *S) -> (N, outside, *2S): nearest-neighbour doubling, then a 3 × 3 convolution with bias."""
+    """(N, inside, *S) -> (N, outside, *2S): nearest-neighbour doubling, then a 3 × 3 convolution."""
 
-    def __init__(self, dims: int, inside: int, outside: int):
+    def __init__(self, dims: int, inside: int, outside: int, bias: bool = True):
         super().__init__()
-        self.conv = CONV[dims](inside, outside, 3, padding=1)
+        self.conv = CONV[dims](inside, outside, 3, padding=1, bias=bias)
 
     def forward(self, x: Tensor) -> Tensor:
         dims, weight = x.ndim - 2, self.conv.weight
