@@ -51,7 +51,7 @@ class TestThePlan:
     def test_is_the_same_whenever_it_is_made_and_names_each_trial_once(self):
         names = [trial.name for trial in plan.trials()]
         assert names == [trial.name for trial in plan.trials()]
-        assert len(set(names)) == len(names) == 2 * 14 + 6 * 3 + len(plan.INSTEAD)
+        assert len(set(names)) == len(names) == 2 * 14 + 6 * 3 + len(plan.INSTEAD) + len(plan.TODAY)
 
     def test_shows_each_method_on_one_dataset_before_anything_else(self):
         first = plan.trials()[: len(plan.METHODS)]
@@ -66,8 +66,9 @@ class TestThePlan:
         changes = {c.path: c for c in difference(registry.find(trial.recipe, CIFAR), plan.made(trial, CIFAR))}
         told = {path for path, _ in trial.settings} | {"seed"}
         widths = [c for path, c in changes.items() if path not in told]
-        assert {"generator.network.width", "discriminator.network.width"} <= {c.path for c in widths} | told
-        assert all(c.path.rsplit(".")[-1] in plan.WIDTHS and c.after == c.before // 4 for c in widths)
+        for player in ("generator", "discriminator"):
+            assert any(path.startswith(f"{player}.network.width") for path in {c.path for c in widths} | told)
+        assert all(set(c.path.split(".")) & {*plan.WIDTHS} and c.after == c.before // 4 for c in widths)
 
     def test_reduces_what_else_is_a_width(self):
         made = {recipe: plan.made(Trial("A", recipe, "cifar10"), CIFAR) for recipe in ("minibatch", "dfm")}
@@ -481,9 +482,10 @@ class TestTheCharts:
 class TestThePages:
     def results(self):
         arms = {"plan": "B", "recipe": "ac-wgan-gp", "arm": "classifier, ε 10", "classes": 10, "class_accuracy_real": 0.5}
+        alike = {"health/duplicates": [[3200, 0.1], [6400, 0.312]]}
         made = [
             result(),
-            result(name="methods-cifar10-dfm", recipe="dfm", last=9.0, diversity=0.2),
+            result(name="methods-cifar10-dfm", recipe="dfm", last=9.0, diversity=0.2, losses=alike),
             result(name="article-1-classifier-epsilon-10-seed0", class_accuracy=0.2, last=2.0, **arms),
             result(name="article-1-classifier-epsilon-10-seed1", seed=1, class_accuracy=0.4, last=4.0, **arms),
         ]
@@ -492,15 +494,24 @@ class TestThePages:
     def test_show_each_result_and_why_it_failed_and_name_what_was_not_run(self):
         text = page.methods(self.results(), {})
         assert (
-            "| `wgan-gp` | 441,091 / 368,961 | 6,400 (0.0 %) | 15.5 min | 12.00 → 3.00 | 3.10 (100 %) | 0.90 | – |"
+            "| `wgan-gp` | 441,091 / 368,961 | 6,400 (0.0 %) | 15.5 min | 12.00 → 3.00 | 3.10 (100 %) | 0.90 | – | – |"
             " trained briefly |" in text
         )
-        assert "| 12.00 → 9.00 | 3.10 (100 %) | 0.20 | – | failed here, went mad |" in text
+        assert "| 12.00 → 9.00 | 3.10 (100 %) | 0.20 | 31.2 % | – | failed here, went mad |" in text
         assert "- `dfm`: the distance is 0.75 of the untrained one, not 0.5; diversity 0.20 is outside 0.5 to 1.5;" in text
         assert "![dfm](methods/methods-cifar10-dfm.jpg)" in text
         unrun = text.split("## Not run yet")[1]
         assert "cifar10-began" in unrun
         assert "cifar10-dfm" not in unrun
+
+    def test_show_what_was_changed_of_a_recipe_and_name_the_substitute_for_the_articles_data(self):
+        name, where = "today-dogs-dogs-labels-by-projection", {"plan": "D", "recipe": "dogs", "data": "dogs", "seen": 54_000}
+        one = result(name=name, arm="labels by projection", **where)
+        text = page.methods({name: one}, {})
+        section = text.split("## Articles 3 and 4, and today: dogs")[1].split("##")[0]
+        assert "Six breeds of Tiny ImageNet" in section
+        assert "| `dogs`, labels by projection | 441,091 / 368,961 | 54,000 (10.0 %) |" in section
+        assert f"![dogs, labels by projection](methods/{name}.jpg)" in section
 
     def test_tell_what_was_tried_where_a_method_failed(self):
         other = result(
@@ -587,7 +598,7 @@ class TestThePages:
     def test_end_with_the_recipes_that_may_be_called_trained(self, capsys):
         made = [result(), result(name="a", recipe="auto", data="avatars"), result(name="b", recipe="dfm", last=9.0)]
         trials_tool.tell_statuses({one["name"]: one for one in made})
-        cifar, avatars, said, _ = capsys.readouterr().out.splitlines()
+        cifar, avatars, _dogs, _faces, said, _ = capsys.readouterr().out.splitlines()
         assert cifar == "may be called trained briefly, on CIFAR-10: wgan-gp"
         assert avatars == "may be called trained briefly, on the avatars: auto"
         assert said.startswith("of these the product says so of: auto")
@@ -601,7 +612,7 @@ class TestStartingAChild:
         monkeypatch.setattr(sys, "argv", ["trials", *told])
         given = trials_tool.arguments()
         assert (given.verb, given.trial, given.length) == ("child", trial.name, 6400)
-        assert Places(given.work, given.results, given.cifar) == places
+        assert Places(given.work, given.results, given.cifar, given.dogs, given.faces) == places
 
     def test_finds_the_tool_from_where_it_is_started(self):
         assert (queue.ROOT / "tools" / "trials" / "__main__.py").samefile(trials_tool.__file__)
@@ -613,7 +624,7 @@ class TestTheProduct:
     @pytest.mark.parametrize("name", [name for name, entry in registry.recipes().items() if entry.status != "builds"])
     def test_calls_nothing_trained_without_a_result_or_a_page(self, name):
         trial_results = trials_tool.results(Places(RESULTS, RESULTS / "methods", RESULTS))
-        trained = {name for data in plan.DATA for name in verdict.trained(trial_results, data)}
+        trained = {name for data in plan.FACTS for name in verdict.trained(trial_results, data)}
         pages = [path for path in RESULTS.glob("*.md") if path.name not in ("methods.md", "article-1.md")]
         said = [path.name for path in pages if f"recipe `{name}`" in path.read_text()]
         status = registry.recipes()[name].status

@@ -1,11 +1,11 @@
-"""Trains every method of article 1 for some minutes on real data, and writes the pages of results.
+"""Trains every method for some minutes on real data, and writes the pages of results.
 
     python -m tools.trials plan                    what is to be done, and what is done
     python -m tools.trials run [--until MINUTES]   work down the plan; the same command goes on, wherever it was stopped
     python -m tools.trials page                    docs/results/methods.md and article-1.md, from the results that are there
 
 Plan A: each recipe at a quarter of the width on CIFAR-10 and on the bundled avatars, --minutes of CPU time each. Plan B:
-article 1's question. Plan C: what else was tried where a method failed.
+article 1's question. Plan C: what else was tried where a method failed. Plan D: the methods of articles 3 and 4 and of today.
 A run's length in samples is measured once and stored with the results;
 unfinished runs lie in --work, results (small files) in --results. What was finished is never done again.
 """
@@ -35,7 +35,9 @@ ROOT = Path(__file__).resolve().parents[2]
 
 def main() -> int:
     given = arguments()
-    places = Places(given.work.resolve(), given.results.resolve(), given.cifar.resolve())
+    places = Places(
+        given.work.resolve(), given.results.resolve(), given.cifar.resolve(), given.dogs.resolve(), given.faces.resolve()
+    )
     by_name = {trial.name: trial for trial in plan.trials()}
     try:
         if given.verb == "child":
@@ -69,7 +71,9 @@ def arguments() -> argparse.Namespace:
         one.add_argument("--work", type=Path, default=ROOT / "build" / "trials", help="where unfinished runs lie")
         one.add_argument("--results", type=Path, default=ROOT / "docs" / "results" / "methods")
         one.add_argument("--cifar", type=Path, default=Path("cifar10.zip"), help="CIFAR-10 as pictures in class folders")
-        one.add_argument("--only", default="ABC", help="plans, as A or BC; and of one dataset or recipe: A:cifar10, A:wgan-gp")
+        one.add_argument("--dogs", type=Path, default=Path("dogs.h5"), help="Stanford Dogs, prepared: docs/how-to/dogs.md")
+        one.add_argument("--faces", type=Path, default=Path("faces.zip"), help="drawn faces of 64 px")
+        one.add_argument("--only", default="ABCD", help="plans, as A or BC; and of one dataset or recipe: A:cifar10, A:wgan-gp")
         one.add_argument("--minutes", type=float, default=15.0, help="CPU time of a training of plan A")
         one.add_argument("--jobs", type=int, default=2, help="trainings at a time")
         one.add_argument("--until", type=float, help="minutes from now at which to stop; the same command goes on")
@@ -147,7 +151,7 @@ def results(places: Places) -> Results:
 def tell_statuses(found: Results) -> None:
     """Which recipes may be called `trained briefly`, and which are called so."""
     said = {name: entry.status for name, entry in registry.recipes().items()}
-    seen = {data: verdict.trained(found, data) for data in plan.DATA}
+    seen = {data: verdict.trained(found, data) for data in plan.FACTS}
     for data, names in seen.items():
         print(f"may be called trained briefly, on {words.DATA_NAMES[data]}: {words.listed(names)}")
     either = sorted({name for names in seen.values() for name in names})

@@ -11,7 +11,7 @@ from .words import DATA_NAMES, NONE, distance, listed, machine, minutes, number,
 
 ACROSS = 3  # sheets in a row
 
-HEAD = """# Every method of article 1, trained briefly
+HEAD = """# Every method, trained briefly
 
 Whether each method learns at all, in minutes on one CPU thread. **The figures say nothing of how good a method can be**:
 the networks have a quarter of their width and see a fraction of the samples that their source asks for. One seed each, so a
@@ -21,7 +21,8 @@ small difference between two methods means nothing.
 make methods CIFAR10=cifar10.zip
 ```
 
-which is `python -m tools.trials run --cifar cifar10.zip --minutes {minutes:g} --jobs 2` and then `python -m tools.trials page`.
+which is `python -m tools.trials run --cifar cifar10.zip --dogs dogs.h5 --faces faces.zip --minutes {minutes:g} --jobs 2` and
+then `python -m tools.trials page`.
 Stopped, the same command goes on: each training from its last checkpoint, and what has a result is never done again.
 
 {machine} Two trainings at a time. The data are CIFAR-10's 50,000 training pictures and the 9,000 bundled avatars.
@@ -39,7 +40,9 @@ penalties, the size of z, the code of 128 of BEGAN's auto-encoder, Cramér's 256
 last state, seed 1, against {count:,} training pictures. It is no FID. So many other pictures against the same ones:
 {real}. *Untrained* is the same generator after 0 samples. *Best* is the lowest value on the way, with its
 moment as a share of the run; there are twenty, of 1,000 samples each, so that they stand a little higher. *Diversity* is the
-mean distance between two samples over that between two pictures, in the same features: 1 is the data's. *Class accuracy* is
+mean distance between two samples over that between two pictures, in the same features: 1 is the data's. *Alike* is the share of
+pairs of samples as close as the closest 0.1 % of pairs of pictures, by the signal `duplicates` when it was last looked at:
+0.1 % is the data's, and more is the same few pictures over and over. *Class accuracy* is
 the share of samples in which a linear classifier of the same features sees the class asked for; it had no part in the
 training, learns from three quarters of {class_count:,} pictures, and in brackets stands its accuracy on the last quarter.
 Chance is 0.10 on CIFAR-10, and 0.09 on the avatars, whose classes are their eleven colours of hair.
@@ -60,21 +63,41 @@ checkpoint has the same SHA-256.
 
 def methods(results: Results, lengths: Mapping[str, Any], sizes: str = "") -> str:
     """The page of plans A and C, with the table of true sizes. What has no result is listed as not run yet."""
-    there = [one for one in results.values() if one["plan"] in "AC"]
+    there = [one for one in results.values() if one["plan"] in "ACD"]
     parts = [head(there, lengths)]
     for data in DATA:
         found = [results[t.name] for t in trials("A") if t.data == data and t.name in results]
         if found:
             title = DATA_NAMES[data]
             parts += [f"## {title[0].upper()}{title[1:]}\n", table_of(found), failures(found, results), sheets(found)]
+    parts += today(results)
     if sizes:
         parts += [TRUE_SIZES, sizes]
-    parts.append(missing([t for t in trials("AC") if t.name not in results]))
+    parts.append(missing([t for t in trials("ACD") if t.name not in results]))
     return wrapped("\n".join(part for part in parts if part))
 
 
+SUBSTITUTES = {
+    "cifar10": "CIFAR-10 itself, as JPEG: figures differ from those of the lossless pictures.",
+    "dogs": "Six breeds of Tiny ImageNet, 2,700 boxes, in the place of the competition's 120 breeds and 20,579 pictures.",
+    "faces": "9,992 faces of 64 px in the place of article 4's of 96.",
+}
+
+
+def today(results: Results) -> list[str]:
+    """The sections of plan D, one for each dataset."""
+    parts = []
+    for data, substitute in SUBSTITUTES.items():
+        found = [results[t.name] for t in trials("D") if t.data == data and t.name in results]
+        if found:
+            title = f"## Articles 3 and 4, and today: {DATA_NAMES[data]}\n"
+            parts += [title, f"{substitute}\n", table_of(found), failures(found, results), sheets(found)]
+    return parts
+
+
 def head(there: Sequence[Result], lengths: Mapping[str, Any]) -> str:
-    reals = {one["data"]: one["real"] for one in sorted(there, key=lambda one: DATA.index(one["data"]))}
+    order = list(DATA_NAMES)
+    reals = {one["data"]: one["real"] for one in sorted(there, key=lambda one: order.index(one["data"]))}
     first = there[0] if there else {"count": 2000, "class_count": 9000}
     real = [f"{value:.2f} on {DATA_NAMES[data]}" for data, value in reals.items()]
     a, b = (minutes_of(plan, lengths) for plan in "AB")
@@ -94,13 +117,24 @@ def minutes_of(plan: str, lengths: Mapping[str, Any]) -> float:
 
 def table_of(found: Sequence[Result]) -> str:
     titles = ["recipe", "weights G / D", "samples seen (of the recipe's)", "CPU", "distance: untrained → last", "best (at)",
-              "diversity", "class accuracy", "status"]  # fmt: skip
+              "diversity", "alike", "class accuracy", "status"]  # fmt: skip
     lines = []
     for one in found:
         g, d = one["parameters"]["generator"], one["parameters"]["discriminator"]
-        lines.append([f"`{one['recipe']}`", f"{g:,} / {d:,}", seen(one), minutes(one), distance(one), best(one),
-                      number(one["diversity"]), classes(one), verdict(one)])  # fmt: skip
+        lines.append([called(one), f"{g:,} / {d:,}", seen(one), minutes(one), distance(one), best(one),
+                      number(one["diversity"]), alike(one), classes(one), verdict(one)])  # fmt: skip
     return table(titles, lines)
+
+
+def called(one: Result) -> str:
+    """The recipe, and what was changed of it."""
+    return f"`{one['recipe']}`" + (f", {one['arm']}" if one["arm"] else "")
+
+
+def alike(one: Result) -> str:
+    """The signal of near-duplicates when it was last looked at."""
+    points = [value for _, value in one["losses"].get("health/duplicates", []) if value is not None]
+    return f"{100 * points[-1]:.1f} %" if points else NONE
 
 
 def seen(one: Result) -> str:
@@ -131,7 +165,7 @@ def failures(found: Sequence[Result], results: Results) -> str:
     for one in found:
         reasons = [phrase for phrase in (shortfall(one), *mad(one)) if phrase]
         if reasons:
-            lines.append(f"- `{one['recipe']}`: {'; '.join(dict.fromkeys(reasons))}.{tried(one, results)}")
+            lines.append(f"- {called(one)}: {'; '.join(dict.fromkeys(reasons))}.{tried(one, results)}")
     return "\n".join(lines) + "\n" if lines else ""
 
 
@@ -151,7 +185,11 @@ def tried(failed: Result, results: Results) -> str:
 
 def sheets(found: Sequence[Result]) -> str:
     """The samples of each at the end, some in a row."""
-    files = {one["recipe"]: f"methods/{one['name']}.jpg" for one in found if one["last"] is not None}
+    files = {
+        one["recipe"] + (f", {one['arm']}" if one["arm"] else ""): f"methods/{one['name']}.jpg"
+        for one in found
+        if one["last"] is not None
+    }
     rows = " With classes, each row is one, from the same eight latents." if any(one["classes"] for one in found) else ""
     return f"Samples of the last state, chosen by nobody (seed 1).{rows}\n\n{pictures(files, ACROSS)}" if files else ""
 

@@ -1,5 +1,5 @@
-"""What is tried, in which order: every method for some minutes (A), article 1's question (B), and what else was tried
-where a method failed (C)."""
+"""What is tried, in which order: article 1's methods for some minutes each (A), its question (B), what else was tried where
+a method failed (C), and the methods that came with articles 3 and 4 and with today (D)."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from gansaku.parts import encode
 from gansaku.recipe import Recipe
 from gansaku.recipes import registry
 
-PLANS = {"A": "methods", "B": "article-1", "C": "instead"}
+PLANS = {"A": "methods", "B": "article-1", "C": "instead", "D": "today"}
 METHODS = ("dcgan-chainer", "wgan-gp", "ac-wgan-gp", "acgan", "ac-wgan-gp-head", "sn-dcgan", "dragan", "minibatch", "dfm",
            "wgan", "wgan-gp-resnet", "cramer", "cramer-conditional", "began")  # fmt: skip
 CLASSES = {
@@ -23,7 +23,10 @@ CLASSES = {
 }  # fmt: skip
 FACTS = {"cifar10": Facts("cifar10", (3, 32, 32), 50_000, CLASSES["cifar10"]),
          "avatars": Facts("avatars", (3, 32, 32), 9_000, CLASSES["avatars"], ("glasses", "skin"))}  # fmt: skip
-DATA = tuple(FACTS)
+DATA = tuple(FACTS)  # that plan A is tried on, and statuses are said of
+BREEDS = ("Chihuahua", "German_shepherd", "Labrador_retriever", "Yorkshire_terrier", "golden_retriever", "standard_poodle")
+FLAGS = ("aspect", "classes", "difficult", "intruders", "objects", "ratio", "truncated")
+FACTS |= {"dogs": Facts("dogs", (3, 64, 64), 2_700, BREEDS, FLAGS), "faces": Facts("faces", (3, 64, 64), 9_992, ())}
 SEEDS = (0, 1, 2)
 # Article 1's arms: what gives the class, and with which weight in G's loss.
 ARMS: dict[str, tuple[str, dict[str, Any]]] = {
@@ -39,9 +42,30 @@ INSTEAD: tuple[tuple[str, str, str, dict[str, Any]], ...] = (
     ("acgan", "cifar10", "D at its full width", {"discriminator.network.width": 64}),
     ("wgan", "cifar10", "four times the rates", {"generator.lr": 2e-4, "discriminator.lr": 2e-4}),
 )
-SHARES = {"A": 1.0, "B": 4 / 15, "C": 1.0}  # of the minutes that are asked for
+# Recipe, data, what was changed, and the settings of that.
+DIFF_AUGMENT, ADA = {"augment": "DiffAugment"}, {"augment": "Adaptive"}
+TODAY: tuple[tuple[str, str, str, dict[str, Any]], ...] = (
+    ("sngan", "cifar10", "", {}),
+    ("sngan-projection", "cifar10", "", {}),
+    ("sagan", "cifar10", "", {}),
+    ("biggan", "cifar10", "", {}),
+    ("r3gan", "cifar10", "batch 64", {"batch": 64}),
+    ("dcgan-96", "faces", "", {}),
+    ("dogs", "dogs", "", {}),
+    ("dogs", "dogs", "labels by projection", {"discriminator.network.labels": "projection"}),
+    ("dogs-first", "dogs", "", {}),
+    ("dogs-second", "dogs", "", {}),
+    ("dogs-third", "dogs", "", {}),
+    ("lsgan", "cifar10", "", {}),
+    ("hinge", "cifar10", "", {}),
+    ("ralsgan", "cifar10", "", {}),
+    ("dcgan", "dogs", "", {}),
+    ("dcgan", "dogs", "DiffAugment", DIFF_AUGMENT),
+    ("dcgan", "dogs", "ADA", ADA),
+)
+SHARES = {"A": 1.0, "B": 4 / 15, "C": 1.0, "D": 1.0}  # of the minutes that are asked for
 REDUCTION = 4  # widths are divided by it
-WIDTHS = ("width", "kernels", "features")  # settings of networks that are widths
+WIDTHS = ("width", "widths", "kernels", "features")  # settings of networks that are widths
 
 
 @dataclass(frozen=True)
@@ -71,13 +95,14 @@ class Trial:
         return SHARES[self.plan]
 
 
-def trials(only: str = "ABC") -> list[Trial]:
+def trials(only: str = "".join(PLANS)) -> list[Trial]:
     """All of them, in an order that is useful wherever it ends: each method on one dataset first."""
     methods = {data: [Trial("A", recipe, data) for recipe in METHODS] for data in DATA}
     arms = [Trial("B", recipe, "cifar10", seed, arm, tuple(settings.items()))
             for seed in SEEDS for arm, (recipe, settings) in ARMS.items()]  # fmt: skip
     instead = [Trial("C", recipe, data, 0, arm, tuple(settings.items())) for recipe, data, arm, settings in INSTEAD]
-    ordered = chain(methods["cifar10"], arms, methods["avatars"], instead)
+    today = [Trial("D", recipe, data, 0, arm, tuple(settings.items())) for recipe, data, arm, settings in TODAY]
+    ordered = chain(methods["cifar10"], arms, methods["avatars"], instead, today)
     return [trial for trial in ordered if trial.plan in only]
 
 
@@ -94,14 +119,17 @@ def full_length(recipe: str, data: str) -> int:
 
 def reduced(recipe: Recipe) -> Recipe:
     """The same recipe with every network's widths divided by REDUCTION; all else as it is."""
-    return recipe.but({path: max(1, value // REDUCTION) for path, value in widths(encode(recipe))})
+    return recipe.but(dict(divided(encode(recipe))))
 
 
-def widths(settings: Any, path: str = "") -> Iterator[tuple[str, int]]:
-    """The paths and values of all settings that are widths and are used."""
+def divided(settings: Any, path: str = "") -> Iterator[tuple[str, int | tuple[int, ...]]]:
+    """The paths of all settings that are widths and are used, with a REDUCTION-th of their values."""
     if isinstance(settings, dict):
         for name, value in settings.items():
             here = f"{path}.{name}".lstrip(".")
             if name in WIDTHS and isinstance(value, int) and value:
-                yield here, value
-            yield from widths(value, here)
+                yield here, max(1, value // REDUCTION)
+            elif name in WIDTHS and isinstance(value, list):
+                yield here, tuple(max(1, one // REDUCTION) for one in value)
+            else:
+                yield from divided(value, here)

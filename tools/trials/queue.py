@@ -140,7 +140,8 @@ def length_of(trial: Trial, places: Places, minutes: float, speed: Speed) -> int
 
 def command(verb: str, trial: Trial, places: Places, *more: object) -> list[str]:
     """What starts a child for one trial."""
-    told = ["--work", places.work, "--results", places.results, "--cifar", places.cifar]
+    told = ["--work", places.work, "--results", places.results, "--cifar", places.cifar,
+            "--dogs", places.dogs, "--faces", places.faces]  # fmt: skip
     return [sys.executable, "-m", "tools.trials", verb, trial.name, *map(str, more), *map(str, told)]
 
 

@@ -107,11 +107,11 @@ def shortfall(result: Result) -> str:
 def trained(results: Results, data: str) -> list[str]:
     """The recipes that may be called `trained briefly` by what was seen on these data, in order.
 
-    Every run counts that changed nothing of the recipe but widths, seed and length; all of a recipe's have to succeed.
+    Every run counts that changed nothing of the recipe but widths, batch, seed and length; all of a recipe's have to succeed.
     """
     verdicts: dict[str, list[bool]] = {}
     for one in results.values():
-        if one["data"] == data and not one["settings"]:
+        if one["data"] == data and not one["settings"].keys() - {"batch"}:
             verdicts.setdefault(one["recipe"], []).append(status(one) == "trained briefly")
     return sorted(recipe for recipe, found in verdicts.items() if all(found))
 

@@ -10,7 +10,7 @@ from .verdict import Result
 
 NONE = "–"
 WIDE = 128  # letters of a line that is no table
-DATA_NAMES = {"cifar10": "CIFAR-10", "avatars": "the avatars"}
+DATA_NAMES = {"cifar10": "CIFAR-10", "avatars": "the avatars", "dogs": "dogs", "faces": "drawn faces"}
 Interval = tuple[float, float, float]
 """Mean, low, high."""
 

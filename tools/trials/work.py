@@ -57,14 +57,17 @@ CPU = torch.device("cpu")
 
 @dataclass(frozen=True)
 class Places:
-    """Where things are: unfinished runs, results, and CIFAR-10."""
+    """Where things are: unfinished runs, results, and the data that are not bundled."""
 
     work: Path
     results: Path
     cifar: Path
+    dogs: Path = Path("dogs.h5")
+    faces: Path = Path("faces.zip")
 
     def data(self, trial: Trial) -> str:
-        return str(self.cifar) if trial.data == "cifar10" else trial.data
+        given = {"cifar10": self.cifar, "dogs": self.dogs, "faces": self.faces}
+        return str(given.get(trial.data, trial.data))
 
     def run(self, trial: Trial) -> Path:
         return self.work / "runs" / trial.name
@@ -152,7 +155,7 @@ def measured(trial: Trial, places: Places, dataset: Dataset, stopped: str) -> di
     other = Stored(dataset, first=COUNT, last=2 * COUNT)
     curves = log.curves(run.folder.log)
     scored = live_curves(run)
-    if last is not None and (trial.plan in "AC" or (trial.plan == "B" and trial.seed == 0)):
+    if last is not None and (trial.plan in "ACD" or (trial.plan == "B" and trial.seed == 0)):
         files.make_folder(places.results)
         files.write_bytes(places.sheet(trial), sheet_of(run.recipe, last))
     result: dict[str, Any] = {
