@@ -18,13 +18,13 @@ ROOT = Path(__file__).parents[1]
 sys.path.insert(0, str(ROOT))
 
 from tools.trials import __main__ as trials_tool  # noqa: E402
-from tools.trials import answer, article, figure, page, plan, queue, signals, verdict, words, work  # noqa: E402
+from tools.trials import answer, article, choice, figure, page, plan, queue, signals, verdict, words, work  # noqa: E402
 from tools.trials.plan import Trial  # noqa: E402
 from tools.trials.work import Places  # noqa: E402
 
 RESULTS = ROOT / "docs" / "results"
 CIFAR = plan.FACTS["cifar10"]
-ONCE = [trial for trial in plan.trials() if trial.data == "cifar10" and not trial.seed]
+ONCE = [trial for trial in plan.trials("ABCD") if trial.data == "cifar10" and not trial.seed]
 
 
 @pytest.fixture
@@ -51,7 +51,7 @@ class TestThePlan:
     def test_is_the_same_whenever_it_is_made_and_names_each_trial_once(self):
         names = [trial.name for trial in plan.trials()]
         assert names == [trial.name for trial in plan.trials()]
-        assert len(set(names)) == len(names) == 2 * 14 + 6 * 3 + len(plan.INSTEAD) + len(plan.TODAY)
+        assert len(set(names)) == len(names) == 2 * 14 + 6 * 3 + len(plan.INSTEAD) + len(plan.TODAY) + len(plan.CHOICES)
 
     def test_shows_each_method_on_one_dataset_before_anything_else(self):
         first = plan.trials()[: len(plan.METHODS)]
@@ -512,6 +512,16 @@ class TestThePages:
         assert "Six breeds of Tiny ImageNet" in section
         assert "| `dogs`, labels by projection | 441,091 / 368,961 | 54,000 (10.0 %) |" in section
         assert f"![dogs, labels by projection](methods/{name}.jpg)" in section
+
+    def test_read_a_candidates_curve_at_minutes_of_its_own_speed(self):
+        """At 0.5 ms a sample a minute is 120,000 samples; the curve has points at 100,000, 250,000 and 1,200,000."""
+        name = "auto-avatars-norm-free-gamma-0.2"
+        curve = [[100_000, 9.0], [250_000, 7.0], [1_200_000, 4.0]]
+        one = result(name=name, plan="E", recipe="norm-free", arm="γ 0.2", data="avatars", curve=curve, last=3.9)
+        assert name in {t.name for t in plan.trials("E")}
+        lengths = {name: {"minutes": 10.0, "samples": 1_200_000, "cpu_ms_per_sample": {"γ 0.2": 0.5}}}
+        text = choice.choice({name: one}, lengths)
+        assert "| `norm-free`, γ 0.2 | 2,000 | 9.00 | 9.00 | 7.00 | 7.00 | 4.00 | 3.90 | 0.90 | – |" in text
 
     def test_tell_what_was_tried_where_a_method_failed(self):
         other = result(

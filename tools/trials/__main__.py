@@ -6,6 +6,7 @@
 
 Plan A: each recipe at a quarter of the width on CIFAR-10 and on the bundled avatars, --minutes of CPU time each. Plan B:
 article 1's question. Plan C: what else was tried where a method failed. Plan D: the methods of articles 3 and 4 and of today.
+Plan E: what `auto` should choose, at full width.
 A run's length in samples is measured once and stored with the results;
 unfinished runs lie in --work, results (small files) in --results. What was finished is never done again.
 """
@@ -25,7 +26,7 @@ from gansaku.data.sources import open_data
 from gansaku.errors import GansakuError
 from gansaku.recipes import registry
 
-from . import article, page, plan, queue, verdict, words, work
+from . import article, choice, page, plan, queue, verdict, words, work
 from .plan import Trial
 from .verdict import Results
 from .work import Places
@@ -73,7 +74,9 @@ def arguments() -> argparse.Namespace:
         one.add_argument("--cifar", type=Path, default=Path("cifar10.zip"), help="CIFAR-10 as pictures in class folders")
         one.add_argument("--dogs", type=Path, default=Path("dogs.h5"), help="Stanford Dogs, prepared: docs/how-to/dogs.md")
         one.add_argument("--faces", type=Path, default=Path("faces.zip"), help="drawn faces of 64 px")
-        one.add_argument("--only", default="ABCD", help="plans, as A or BC; and of one dataset or recipe: A:cifar10, A:wgan-gp")
+        one.add_argument(
+            "--only", default="ABCDE", help="plans, as A or BC; and of one dataset or recipe: A:cifar10, A:wgan-gp"
+        )
         one.add_argument("--minutes", type=float, default=15.0, help="CPU time of a training of plan A")
         one.add_argument("--jobs", type=int, default=2, help="trainings at a time")
         one.add_argument("--until", type=float, help="minutes from now at which to stop; the same command goes on")
@@ -129,6 +132,7 @@ def write_pages(places: Places) -> None:
     pages = {
         "methods.md": page.methods(found, lengths, true_sizes(places.results.parent / "true-size")),
         "article-1.md": article.article(found, lengths),
+        "auto.md": choice.choice(found, lengths),
         **article.charts(found),
     }
     for name, text in pages.items():

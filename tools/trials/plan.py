@@ -1,5 +1,5 @@
 """What is tried, in which order: article 1's methods for some minutes each (A), its question (B), what else was tried where
-a method failed (C), and the methods that came with articles 3 and 4 and with today (D)."""
+a method failed (C), the methods that came with articles 3 and 4 and with today (D), and what `auto` should choose (E)."""
 
 from __future__ import annotations
 
@@ -12,8 +12,9 @@ from gansaku.data.store import Facts
 from gansaku.parts import encode
 from gansaku.recipe import Recipe
 from gansaku.recipes import registry
+from gansaku.recipes.auto import large_pictures, small_samples
 
-PLANS = {"A": "methods", "B": "article-1", "C": "instead", "D": "today"}
+PLANS = {"A": "methods", "B": "article-1", "C": "instead", "D": "today", "E": "auto"}
 METHODS = ("dcgan-chainer", "wgan-gp", "ac-wgan-gp", "acgan", "ac-wgan-gp-head", "sn-dcgan", "dragan", "minibatch", "dfm",
            "wgan", "wgan-gp-resnet", "cramer", "cramer-conditional", "began")  # fmt: skip
 CLASSES = {
@@ -63,7 +64,23 @@ TODAY: tuple[tuple[str, str, str, dict[str, Any]], ...] = (
     ("dcgan", "dogs", "DiffAugment", DIFF_AUGMENT),
     ("dcgan", "dogs", "ADA", ADA),
 )
-SHARES = {"A": 1.0, "B": 4 / 15, "C": 1.0, "D": 1.0}  # of the minutes that are asked for
+# What `auto` may choose: pairs of networks at their full size, data, what was changed, and the settings of that.
+PAIRS = {"norm-free": small_samples, "classic": large_pictures}
+DOUBLE = {"generator.network.width": 64, "discriminator.network.width": 64}
+WEAK = {"discriminator.terms.0.weight": 0.2, "discriminator.terms.1.weight": 0.2}
+CHOICES: tuple[tuple[str, str, str, dict[str, Any]], ...] = tuple(
+    (pair, data, arm, settings)
+    for data in ("avatars", "faces", "cifar10", "dogs")
+    for pair, arm, settings in (
+        ("norm-free", "", {}),
+        ("classic", "", {}),
+        ("norm-free", "DiffAugment", DIFF_AUGMENT),
+        ("norm-free", "width 64", DOUBLE),
+        ("norm-free", "γ 0.2", WEAK),
+        ("classic", "DiffAugment", DIFF_AUGMENT),
+    )
+)
+SHARES = {"A": 1.0, "B": 4 / 15, "C": 1.0, "D": 1.0, "E": 2 / 3}  # of the minutes that are asked for
 REDUCTION = 4  # widths are divided by it
 WIDTHS = ("width", "widths", "kernels", "features")  # settings of networks that are widths
 
@@ -82,7 +99,14 @@ class Trial:
     @property
     def name(self) -> str:
         words = [self.arm] if self.plan == "B" else [self.data, self.recipe, *([self.arm] if self.arm else [])]
-        plain = "-".join([PLANS[self.plan], *words]).lower().replace("ε", "epsilon").replace(",", "").replace(" ", "-")
+        plain = (
+            "-".join([PLANS[self.plan], *words])
+            .lower()
+            .replace("ε", "epsilon")
+            .replace("γ", "gamma")
+            .replace(",", "")
+            .replace(" ", "-")
+        )
         return f"{plain}-seed{self.seed}" if self.plan == "B" else plain
 
     @property
@@ -102,14 +126,20 @@ def trials(only: str = "".join(PLANS)) -> list[Trial]:
             for seed in SEEDS for arm, (recipe, settings) in ARMS.items()]  # fmt: skip
     instead = [Trial("C", recipe, data, 0, arm, tuple(settings.items())) for recipe, data, arm, settings in INSTEAD]
     today = [Trial("D", recipe, data, 0, arm, tuple(settings.items())) for recipe, data, arm, settings in TODAY]
-    ordered = chain(methods["cifar10"], arms, methods["avatars"], instead, today)
+    choices = [Trial("E", recipe, data, 0, arm, tuple(settings.items())) for recipe, data, arm, settings in CHOICES]
+    ordered = chain(methods["cifar10"], arms, methods["avatars"], instead, today, choices)
     return [trial for trial in ordered if trial.plan in only]
 
 
 def made(trial: Trial, facts: Facts) -> Recipe:
-    """The trial's recipe for these data, reduced; its length is the recipe's own. Raises RecipeError for an unknown name."""
-    recipe = registry.find(trial.recipe, facts).but(dict(trial.settings))
-    return reduced(recipe).but(seed=trial.seed)
+    """The trial's recipe for these data, reduced but in plan E; its length is the recipe's own.
+
+    Raises RecipeError for an unknown name.
+    """
+    registry.recipes()  # so that parts are known by name
+    recipe = PAIRS[trial.recipe](facts) if trial.plan == "E" else registry.find(trial.recipe, facts)
+    changed = recipe.but({"seed": trial.seed, **dict(trial.settings)})
+    return changed if trial.plan == "E" else reduced(changed)
 
 
 def full_length(recipe: str, data: str) -> int:

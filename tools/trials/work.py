@@ -155,7 +155,7 @@ def measured(trial: Trial, places: Places, dataset: Dataset, stopped: str) -> di
     other = Stored(dataset, first=COUNT, last=2 * COUNT)
     curves = log.curves(run.folder.log)
     scored = live_curves(run)
-    if last is not None and (trial.plan in "ACD" or (trial.plan == "B" and trial.seed == 0)):
+    if last is not None and (trial.plan in "ACDE" or (trial.plan == "B" and trial.seed == 0)):
         files.make_folder(places.results)
         files.write_bytes(places.sheet(trial), sheet_of(run.recipe, last))
     result: dict[str, Any] = {
