@@ -15,7 +15,7 @@ from gansaku.cli import main
 from gansaku.cli_compare import parted, varied
 from gansaku.errors import UsageError
 from gansaku.experiments import local
-from gansaku.experiments.folder import Place, trainings
+from gansaku.experiments.folder import Place, Training, trainings
 from gansaku.experiments.plan import Factor, Plan, Scoring
 from gansaku.listener import Listener
 
@@ -144,6 +144,26 @@ def test_a_short_time_for_each_training_is_time_to_train(tmp_path, begun):
         ("budget=25", True, ""),
     ]
     assert found.left == 0
+
+
+def test_arms_may_differ_in_the_run_whose_weights_they_begin_with(tmp_path, begun):
+    source = api.train("dcgan", "avatars", tmp_path / "source", SMALL)
+    factor = Factor("from", ("none", str(source.path)))
+    plan = Plan("avatars", "dcgan", (factor,), settings=SMALL, seeds=(0, 1), scoring=SCORING)
+    found = api_compare.carry_out(plan, tmp_path / "c")
+    (told,) = found.changes.values()
+    assert [(change.path, change.before, change.after) for change in told] == [("from", "none", str(source.path))]
+    new, tuned = (api.load(Place(tmp_path / "c").run(Training(arm, 0, i))) for i, arm in enumerate(plan.arms))
+    assert new.recipe == tuned.recipe
+    assert new.folder.read_about().get("from") is None
+    assert tuned.folder.read_about()["from"]["run"] == "source"
+
+
+def test_a_run_to_begin_with_that_is_not_there_is_said_before_anything_is_trained(tmp_path):
+    plan = Plan("avatars", "dcgan", (Factor("from", ("none", str(tmp_path / "gone"))),), settings=SMALL, seeds=(0, 1))
+    with pytest.raises(UsageError, match="gone: is not there"):
+        api_compare.carry_out(plan, tmp_path / "c")
+    assert not (tmp_path / "c").exists()
 
 
 def test_time_that_was_spent_counts_though_the_process_was_killed(tmp_path):

@@ -17,7 +17,7 @@ from gansaku.data.sources import open_data
 from gansaku.errors import GansakuError, Stopped
 from gansaku.experiments import arms, results
 from gansaku.experiments.folder import Place, Training
-from gansaku.experiments.plan import Scoring
+from gansaku.experiments.plan import Scoring, budget_of, start_of
 from gansaku.experiments.results import Curve, Result
 from gansaku.listener import Listener
 from gansaku.recipe import to_toml
@@ -80,14 +80,14 @@ def carry_out(place: Place, number: int, seed: int, device: str) -> None:
     dataset, folder = open_data(plan.data, plan.size), place.run(training)
     recipe = arms.recipe_of(plan, training.arm, dataset.facts, seed)
     files.make_folder(folder.parent)
-    clock, why, budget = Spent(folder), "", arms.budget_of(plan, training.arm)
+    clock, why, budget = Spent(folder), "", budget_of(plan, training.arm)
     left = None if budget is None else budget - clock.before
     settings = {"precision": recipe.precision} if "precision" in {**plan.settings, **training.arm.changes} else {}
     try:
         if left is None or not clock.before or left > CLOSE:
             scoring = live.Scoring(n=min(ON_THE_WAY, plan.scoring.n), every=max(1, recipe.length // POINTS), share=ANY)
             api.train(recipe, plan.data, folder, settings, size=plan.size, budget=left, device=device, use=plan.use,
-                      scoring=scoring, listener=Attached(clock))  # fmt: skip
+                      scoring=scoring, begins_with=start_of(training.arm), listener=Attached(clock))  # fmt: skip
     except Stopped as error:
         why = error.sentence
     finally:

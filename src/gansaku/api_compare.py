@@ -166,6 +166,8 @@ def carry_out(
             registry.use(Path(file))
         dataset = open_data(wanted.data, wanted.size)
         made: Mapping[str, Recipe] = arms.recipes(wanted, dataset.facts)
+        for start in filter(None, map(plans.start_of, wanted.arms)):
+            finished(api.load(start))  # raises where there is no run, or none with weights
         against = baseline.read(Path(wanted.against)) if wanted.against else None
         if against is not None:
             baseline.check(against, wanted, dataset.fingerprint, wanted.against)
@@ -286,7 +288,7 @@ def compare_runs(
     rows = analysis.compare([Pair(base, other, plans.changed_factor(base, other)) for other in others], done, scoring.metrics)
     dataset = open_data(data, size)
     return Outcome(
-        place.path, plan, (base, *others), made, arms.differences(made), done, rows, 0, dataset.name, dataset.facts.count
+        place.path, plan, (base, *others), made, arms.differences(plan, made), done, rows, 0, dataset.name, dataset.facts.count
     )
 
 
@@ -296,7 +298,8 @@ def finished(run: Run) -> Finished:
     if not there:
         raise RunError(str(run.path), "has no checkpoint to score", "CHECKPOINT")
     fingerprint = str(run.folder.read_about()["data"]["fingerprint"])
-    return Finished(str(run.path), run.recipe, manifest.seen(there[-1]), fingerprint)
+    began = run.folder.read_about().get("from", {"run": plans.NOTHING})
+    return Finished(str(run.path), run.recipe, manifest.seen(there[-1]), fingerprint, str(began["run"]))
 
 
 def lock(out: str | Path, file: str | Path, arm: str | None = None) -> Baseline:
@@ -332,7 +335,7 @@ def tell(plan: Plan, made: Mapping[str, Recipe], listener: Listener) -> None:
             listener.say(f"{factor.path}: {factor.span or ', '.join(shown(encode(value)) for value in factor.values)}")
         listener.say(f"then the best of them is compared with the baseline at {len(plan.seeds)} seeds")
         return
-    for name, told in arms.differences(made).items():
+    for name, told in arms.differences(plan, made).items():
         listener.say(f"{name}: {'; '.join(map(str, told)) or 'nothing'}; {counted(made[name])}")
     listener.say(f"{len(plan.arms)} arms at {len(plan.seeds)} seeds, {made[first].length:,} samples each")
 
@@ -353,7 +356,7 @@ def outcome(place: Place, plan: Plan, made: Mapping[str, Recipe], dataset: Datas
     left = len(plan.runs) - len(own)
     if plan.search:
         left = 2 * len(plan.seeds) + plan.search + 1 - (len(tried.results) if tried else 0)
-    differs, facts = arms.differences(made), dataset.facts
+    differs, facts = arms.differences(plan, made), dataset.facts
     return Outcome(
         place.path, plan, every, made, differs, found, rows, left, dataset.name, facts.count, facts.classes, tried=tried
     )

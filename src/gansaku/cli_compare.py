@@ -51,7 +51,7 @@ def compare(
         what: A recipe as `gansaku train` takes it; or a plan file (.toml with [vary] or [[arms]]); or runs that are there.
         data: What to train on, as `gansaku train --data` takes it; the bundled avatars if not given.
         vary: A setting and its values, the baseline's first: generator.network.grow=transpose,resize; also recipe=dcgan,wgan-gp
-            and budget=10m,40m. Of runs that are there, the setting alone: what may differ.
+            and budget=10m,40m, and from=none,runs/faces: the run to begin with. Of runs that are there, the setting alone.
         grid: Every combination of what is varied; else one thing at a time against the baseline.
         search: Try so many settings, of ranges too as generator.lr=1e-5..1e-3, each at one seed; then compare the best with the
             recipe as it is, at --seeds (pip install gansaku[search]).

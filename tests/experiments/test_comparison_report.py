@@ -439,6 +439,7 @@ def test_trainings_that_were_given_up_are_told_with_their_reason():
 
 def test_arms_with_a_time_of_their_own_are_told_by_it():
     given = reading({"short": A, "long": A}, listed=(Arm("short", {"budget": 60}), Arm("long", {"budget": 120.0})))
+    given = replace(given, changes={"long": [Change("budget", 60, 120)]})
     page = Page(report.html(given))
     assert "1 min 0 s – 2 min 0 s" in page.text
     assert "long budget60120declared" in " ".join(page.text.split()).replace("longbudget", "long budget")

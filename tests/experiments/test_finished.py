@@ -55,6 +55,15 @@ def test_what_is_no_fair_comparison_is_refused(runs, declared, says):
         groups(runs, declared)
 
 
+def test_runs_that_began_with_other_weights_are_another_arm_and_have_to_be_declared():
+    new, tuned = [run(BASE, seed) for seed in (0, 1)], [run(BASE, seed)._replace(began="faces") for seed in (0, 1)]
+    with pytest.raises(UsageError, match="not declared: from: none → faces; --vary from declares it"):
+        groups([*new, *tuned], [])
+    base, other = groups([*new, *tuned], ["from"])
+    assert (base.arm.name, other.arm.name) == ("from=none", "from=faces")
+    assert other.runs == {0: 2, 1: 3}
+
+
 def test_a_part_that_is_declared_covers_what_it_brings_along():
     changed = BASE.but({"generator.network.grow": "resize", "generator.network.norm_first": False})
     assert len(groups(runs_of(BASE, changed), ["generator.network"])) == 2

@@ -117,7 +117,7 @@ def test_what_makes_no_comparison_is_refused(changes, says):
 
 def test_arms_differ_from_the_baseline_by_what_was_declared_and_nothing_else():
     made = recipes(PLAN, FACTS)
-    told = {name: [str(change) for change in changes] for name, changes in differences(made).items()}
+    told = {name: [str(change) for change in changes] for name, changes in differences(PLAN, made).items()}
     assert told == {
         "grow=resize": ["generator.network.grow: transpose → resize"],
         "norm_first=False": ["generator.network.norm_first: True → False"],
@@ -127,7 +127,7 @@ def test_arms_differ_from_the_baseline_by_what_was_declared_and_nothing_else():
 def test_what_a_declared_recipe_brings_along_is_told():
     plan = Plan("avatars", "dcgan", (Factor("recipe", ("dcgan", "wgan-gp")),), settings={"length": 6400, "batch": 32})
     made = recipes(plan, FACTS)
-    told = [change.path for change in differences(made)["recipe=wgan-gp"]]
+    told = [change.path for change in differences(plan, made)["recipe=wgan-gp"]]
     assert {"loss.part", "latent.part"} <= set(told)
     assert not {"length", "batch", "seed", "name"} & set(told)
 

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 from gansaku.errors import UsageError
-from gansaku.experiments.plan import RECIPE, Arm, short_names
+from gansaku.experiments.plan import FROM, NOTHING, RECIPE, Arm, short_names
 from gansaku.parts import Change, difference, shown
 from gansaku.recipe import Recipe
 
@@ -18,6 +18,7 @@ class Finished(NamedTuple):
     recipe: Recipe
     seen: int  # samples, by the checkpoint that is scored
     fingerprint: str  # of its data
+    began: str = NOTHING  # the run whose weights it began with
 
 
 class Group(NamedTuple):
@@ -34,17 +35,17 @@ def groups(runs: Sequence[Finished], declared: Sequence[str]) -> list[Group]:
     or settings that differ and were not declared (`recipe` declares everything).
     """
     check_alike(runs, declared)
-    found: dict[Recipe, dict[int, int]] = {}
+    found: dict[tuple[Recipe, str], dict[int, int]] = {}
     for number, run in enumerate(runs):
-        seeds = found.setdefault(plainest(run.recipe), {})
+        seeds = found.setdefault((plainest(run.recipe), run.began), {})
         if run.recipe.seed in seeds:
             first = runs[seeds[run.recipe.seed]].name
             raise UsageError(run.name, f"has the recipe and the seed of {first}; a pair needs another arm", "UNFAIR")
         seeds[run.recipe.seed] = number
     if len(found) < 2:
         raise UsageError("compare", f"these {len(runs)} runs have one recipe; name runs of another one too", "UNFAIR")
-    base, *others = found
-    changes = [difference(base, other) for other in others]
+    (base, start), *others = found
+    changes = [difference(base, other) + ([] if began == start else [Change(FROM, start, began)]) for other, began in others]
     check_declared([change for each in changes for change in each], declared)
     check_seeds(runs, list(found.values()))
     names = short_names(sorted({change.path for each in changes for change in each}))

@@ -14,7 +14,8 @@
     n = 2000
 
 Instead of [vary], arms may be listed, each with a name, and what it sets: `[[arms]]`, `name = "…"`, `set = {…}`; the first is
-the baseline. The setting `recipe` is the recipe itself.
+the baseline. The setting `recipe` is the recipe itself, `budget` a time for each training, and `from` a run whose weights it
+begins with (`from = ["none", "runs/faces"]`).
 
 With `search = 20`, that many settings are tried out of [vary], where ranges may stand as `"1e-5..1e-3"`; the best is then
 compared with the recipe as it is.
@@ -36,7 +37,9 @@ from gansaku.experiments import space
 from gansaku.experiments.space import Factor
 from gansaku.parts import encode, shown
 
-RECIPE, BUDGET = "recipe", "budget"  # factors that are no settings: the whole recipe, and the seconds of each training
+# Factors that are no settings: the whole recipe, the seconds of each training, and the run whose weights it begins with.
+RECIPE, BUDGET, FROM = "recipe", "budget", "from"
+NOTHING = "none"  # what an arm says that begins with new weights
 MOST_ARMS, MOST_TRIALS = 100, 1000
 TRIED_AT = 1000  # the seed of every trial of a search: what is found is compared at others
 AS_IS = "as it is"  # the arm of a search that sets nothing
@@ -118,6 +121,18 @@ class Plan:
     def runs(self) -> tuple[tuple[Arm, int], ...]:
         """Every training, all arms of a seed before the next seed: whenever it is stopped, what is there is paired."""
         return tuple((arm, seed) for seed in self.seeds for arm in self.arms)
+
+
+def budget_of(plan: Plan, arm: Arm) -> float | None:
+    """The seconds of an arm's trainings; None where the number of samples ends them."""
+    own = arm.changes.get(BUDGET, plan.budget)
+    return None if own is None else float(own)
+
+
+def start_of(arm: Arm) -> str | None:
+    """The run whose weights an arm's trainings begin with; None where they are new."""
+    own = arm.changes.get(FROM)
+    return None if own in (None, NOTHING) else str(own)
 
 
 def arms_of(vary: Sequence[Factor], grid: bool) -> tuple[Arm, ...]:

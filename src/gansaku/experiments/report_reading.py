@@ -17,7 +17,7 @@ import tomli_w
 from gansaku.experiments import plan as plans
 from gansaku.experiments import search
 from gansaku.experiments.analysis import Comparison
-from gansaku.experiments.plan import BUDGET, RECIPE, Arm, Pair, Plan
+from gansaku.experiments.plan import RECIPE, Arm, Pair, Plan, budget_of
 from gansaku.experiments.report_search import Setting, Trial, Trials
 from gansaku.experiments.results import Result
 from gansaku.parts import Change, encode, shown
@@ -148,7 +148,7 @@ def tell(reading: Reading) -> Told:
     sides = [
         Side(
             number, renamed[arm.name], {hide(path): written(hide(value)) for path, value in arm.changes.items()},
-            [Change(hide(c.path), hide(c.before), hide(c.after)) for c in changes_of(reading, arms[0], arm)],
+            [Change(hide(c.path), hide(c.before), hide(c.after)) for c in reading.changes.get(arm.name, ())],
             parameters_of(reading, arm), reading.lengths.get(arm.name, 0), reading.own_lengths.get(arm.name, 0),
             budget_of(plan, arm),
             {result.seed: result for result in results if result.arm == renamed[arm.name]},
@@ -213,17 +213,6 @@ def told_result(result: Result, renamed: Mapping[str, str], hide: Private) -> Re
 def recipe_names(plan: Plan, arms: Sequence[Arm], hide: Private) -> list[str]:
     """Of all arms, each once."""
     return list(dict.fromkeys(hide(last_name(str(arm.changes.get(RECIPE, plan.recipe)))) for arm in arms))
-
-
-def budget_of(plan: Plan, arm: Arm) -> float | None:
-    own = arm.changes.get(BUDGET, plan.budget)
-    return None if own is None else float(own)
-
-
-def changes_of(reading: Reading, base: Arm, arm: Arm) -> list[Change]:
-    """The recipes' own, and a time that only the plan knows of."""
-    found, times = list(reading.changes.get(arm.name, ())), [budget_of(reading.plan, one) for one in (base, arm)]
-    return found if times[0] == times[1] else [*found, Change(BUDGET, *times)]
 
 
 def told_pair(pair: Pair, renamed: Mapping[str, str], hide: Private) -> Pair:

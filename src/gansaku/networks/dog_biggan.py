@@ -178,12 +178,12 @@ def down(dims: int, inside: int, outside: int, halve: bool) -> Residual:
 
 def start_and_bound(network: nn.Module) -> None:
     """Orthogonal weights of layers and embeddings, biases 0; then spectral norm on all layers but those of gains."""
-    kept = {id(module) for module in network.modules() if isinstance(module, Linear)}
     for module in list(network.modules()):
-        layer = isinstance(module, nn.Linear | nn.Conv2d | nn.Conv3d) and id(module) not in kept
-        if (layer or isinstance(module, nn.Embedding)) and not module.weight.is_meta:
+        if isinstance(module, Linear):
+            continue
+        if isinstance(module, nn.Linear | nn.Conv2d | nn.Conv3d | nn.Embedding) and not module.weight.is_meta:
             nn.init.orthogonal_(module.weight)
-        if layer:
+        if isinstance(module, nn.Linear | nn.Conv2d | nn.Conv3d):
             if module.bias is not None:
                 nn.init.zeros_(module.bias)
             bound_spectra(module)
