@@ -11,6 +11,7 @@ from gansaku import losses
 from gansaku.contract import AdversarialLoss, Target
 from gansaku.losses import (
     BinaryCrossEntropy,
+    BoundedLogistic,
     Hinge,
     LeastSquares,
     Logistic,
@@ -115,6 +116,20 @@ def test_binary_cross_entropy_is_the_logistic_loss_where_nothing_is_clamped():
     close = partial(torch.testing.assert_close, rtol=1e-10, atol=1e-12)
     close(one.discriminator(real, fake, target), other.discriminator(real, fake, target))
     close(one.generator(None, fake, target), other.generator(None, fake, target))
+
+
+def test_a_sigmoid_before_the_softplus_bounds_losses_and_slopes():
+    """At 0 p is ½; far out it is 0 or 1, whose softplus is ln 2 and ln(1 + e)."""
+    loss, far = BoundedLogistic(), tensor([[-40.0], [0.0], [40.0]], dtype=torch.float64, requires_grad=True)
+    half, none, whole = math.log(1 + math.exp(-0.5)), math.log(2), math.log(1 + math.exp(-1))
+    torch.testing.assert_close(loss.generator(None, far, targets(3)).detach().flatten().tolist(), [none, half, whole])
+    worst = loss.discriminator(-far, far, targets(3))[2].item()
+    assert worst == pytest.approx(none + math.log(1 + math.e))
+    x = torch.linspace(-9, 9, 2001, dtype=torch.float64, requires_grad=True)
+    (slope,) = torch.autograd.grad(loss.discriminator(x.detach(), x, targets(1)).sum(), x)
+    assert 0.156 < slope.max() < 0.16
+    (slope,) = torch.autograd.grad(loss.generator(None, x, targets(1)).sum(), x)
+    assert -0.097 < slope.min() < -0.096
 
 
 def test_the_saturating_generator_minimizes_log_of_one_minus_d():

@@ -83,6 +83,21 @@ class BinaryCrossEntropy(AdversarialLoss):
 
 
 @part
+class BoundedLogistic(AdversarialLoss):
+    """Article 0's: `Logistic` of p = σ(x), where D's sigmoid was left in front of a softplus that has one of its own.
+
+    D: softplus(-p_real) + softplus(p_fake), G: softplus(-p_fake). All lie in [0.31, 1.32], and no slope exceeds 0.16: the
+    players are never sure of anything, and never pushed hard.
+    """
+
+    def discriminator(self, real: Tensor, fake: Tensor, target: Target) -> Tensor:
+        return softplus(-real.sigmoid()) + softplus(fake.sigmoid())
+
+    def generator(self, real: Tensor | None, fake: Tensor, target: Target) -> Tensor:
+        return softplus(-fake.sigmoid())
+
+
+@part
 class Saturating(AdversarialLoss):
     """The minimax loss as first written: G minimizes log(1 - D(G(z))) (Goodfellow et al. 2014, eq. 1).
 
