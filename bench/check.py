@@ -30,6 +30,8 @@ def main() -> None:
     both("WGAN-GP", recipe, lambda pair: plain.wgan_gp(pair, mix=mixes(recipe)))
     both("chainer-gan-lib's DCGAN", ours.chainer("dcgan-chainer", 4, 8), plain.chainer_dcgan)
     five = ours.chainer("wgan-gp", 8, 8)
+    still = {"generator.rate": None, "discriminator.rate": None}  # as the plain loop's rates
+    both("SNGAN", ours.sngan(4, 8).but(still), plain.sngan)
     both("chainer-gan-lib's WGAN-GP", five, lambda pair: plain.chainer_wgan_gp(pair, mix=mixes(five)))
 
 

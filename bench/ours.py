@@ -63,6 +63,12 @@ def chainer(name: str, batch: int = 64, width: int | None = None) -> Recipe:
     return recipe if width is None else recipe.but(widths)
 
 
+def sngan(batch: int = 64, width: int | None = None) -> Recipe:
+    """SNGAN at 32 px, whole."""
+    recipe = find("sngan", facts((3, 32, 32))).but(batch=batch)
+    return recipe if width is None else recipe.but({f"{player}.network.width": width for player in recipe.players})
+
+
 def auto(size: int = 32) -> Recipe:
     """What trains when nobody names a recipe, all of it: weight average, R1 and R2 at every fourth step."""
     return find("auto", facts((3, size, size)))

@@ -18,7 +18,7 @@ import numpy as np
 import torch
 from PIL import Image
 from torch import Tensor, nn
-from torch.nn.functional import softplus
+from torch.nn.functional import relu, softplus
 from torch.utils.data import DataLoader, Dataset
 
 from gansaku.keys import key
@@ -153,6 +153,28 @@ def chainer_wgan_gp(pair: Pair, steps: int = 5, weight: float = 10.0, mix: Noise
             loss_d = pair.judge(fake).mean() - pair.judge(real).mean() + weight * slope_penalty(pair, real, fake, mix)
             loss_d.backward()
             pair.of_discriminator.step()
+        return {"d": loss_d.item(), "g": loss_g.item()}
+
+    return step
+
+
+def sngan(pair: Pair, steps: int = 5) -> Step:
+    """mimicry's order: D steps on new fakes with the hinge loss, then one of G.
+
+    But fakes are judged before real samples: spectral norm's vectors turn at every pass, and ours passes in that order.
+    """
+
+    def step(real: Tensor) -> dict[str, float]:
+        for _ in range(steps):
+            fake = pair.fake().detach()
+            pair.of_discriminator.zero_grad()
+            loss_d = relu(1 + pair.judge(fake)).mean() + relu(1 - pair.judge(real)).mean()
+            loss_d.backward()
+            pair.of_discriminator.step()
+        pair.of_generator.zero_grad()
+        loss_g = -pair.judge(pair.fake()).mean()
+        loss_g.backward()
+        pair.of_generator.step()
         return {"d": loss_d.item(), "g": loss_g.item()}
 
     return step

@@ -27,7 +27,7 @@ class Plan:
 
 def all_rows(plan: Plan, only: str = "") -> Iterator[Row]:
     """Every row whose group's name contains `only`, as it is measured."""
-    groups = {"dcgan": dcgan, "wgan-gp": wgan_gp, "chainer-gan-lib": chainer, "3d-gan": gan3d, "auto": auto,
+    groups = {"dcgan": dcgan, "wgan-gp": wgan_gp, "chainer-gan-lib": chainer, "sngan": sngan, "3d-gan": gan3d, "auto": auto,
               "sentinel": sentinel, "signals": looks, "feeding": feed, "pictures": resizing, "voxel files": voxels_in_files,
               "inception": inception, "frechet": frechet, "mifid": mifid}  # fmt: skip
     for name, group in groups.items():
@@ -61,6 +61,14 @@ def chainer(plan: Plan) -> Iterator[Row]:
         yield step_row(plan, f"{name}, bf16", recipe.but(ours.FAST), loop, against, target)
         yield step_row(plan, f"{name}, fp32", recipe.but(ours.FAST_FP32), loop, against)
     yield slopes(plan, wgan)
+
+
+def sngan(plan: Plan) -> Iterator[Row]:
+    """At its full size: 5.3 million parameters, residual, spectral norm in D. One cycle is five D batches."""
+    against = "its networks, loss and order in plain eager fp32; 5 D + 1 G"
+    recipe = ours.sngan()
+    yield step_row(plan, "SNGAN 32 px, batch 64, bf16", recipe.but(ours.FAST), plain.sngan, against, 2.2)
+    yield step_row(plan, "SNGAN 32 px, batch 64, fp32", recipe.but(ours.FAST_FP32), plain.sngan, against)
 
 
 def slopes(plan: Plan, recipe: Recipe) -> Row:
