@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 
 from gansaku.contract import Average, Growth, Rate
@@ -101,6 +102,62 @@ class EMA(Average):
 
     def keep(self, before: int, after: int) -> float:
         return float(0.5 ** ((after - before) / min(self.half_life, self.share * after)))
+
+
+@part
+class Level:
+    """One size of a growth: its smallest side, samples while it fades in and while it stands, and the batch, 0 the recipe's."""
+
+    side: int
+    fade: int
+    stable: int
+    batch: int = 0
+
+    def __post_init__(self) -> None:
+        require(self.side >= 1, "side", f"{self.side} is no side length")
+        require(self.fade >= 0, "fade", f"{self.fade} is no number of samples")
+        require(self.stable >= 0, "stable", f"{self.stable} is no number of samples")
+        require(self.batch >= 0, "batch", f"{self.batch} is no batch; use 0 for the recipe's")
+
+
+@part
+class Levels(Growth):
+    """A growth as a table, one row for each size; the last one stands until the run's end.
+
+    Article 2's: 16,000 samples a phase up to 64 px with batch 16, then 2,000 steps of 8 and 4,000 of 4.
+    """
+
+    levels: tuple[Level, ...]
+
+    def __post_init__(self) -> None:
+        require(len(self.levels) >= 1, "levels", "there are none; give one for each size")
+        require(
+            self.levels[0].fade == 0, "levels.0.fade", "there is nothing before the first size that it could fade from; use 0"
+        )
+        for i, (small, large) in enumerate(itertools.pairwise(self.levels), 1):
+            wanted = f"{large.side} does not follow {small.side}; each size is twice the last, here {2 * small.side}"
+            require(large.side == 2 * small.side, f"levels.{i}.side", wanted)
+
+    @property
+    def length(self) -> int:
+        """Samples until the end of the last stable phase."""
+        return sum(level.fade + level.stable for level in self.levels)
+
+    def check(self, shape: tuple[int, ...]) -> None:
+        smallest, last = min(shape[1:]), self.levels[-1].side
+        require(last == smallest, "growth.levels", f"the last size is {last} and the samples' smallest side {smallest}")
+        first = self.levels[0].side
+        fits = all(side * first % smallest == 0 for side in shape[1:])
+        require(fits, "growth.levels", f"doubling {first} does not reach {shape[1:]}")
+
+    def at(self, seen: int, shape: tuple[int, ...], batch: int) -> tuple[tuple[int, ...], float, int]:
+        space, smallest = shape[1:], min(shape[1:])
+        for level in self.levels:
+            if seen < level.fade + level.stable or level is self.levels[-1]:
+                break
+            seen -= level.fade + level.stable
+        fade = seen / level.fade if seen < level.fade else 1.0
+        return tuple(side * level.side // smallest for side in space), fade, level.batch or batch
 
 
 @part

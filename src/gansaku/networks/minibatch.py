@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import torch
 from torch import Tensor, nn
 
@@ -33,10 +35,19 @@ class MinibatchDeviation(nn.Module):
     """(N, C, *S) -> (N, C + 1, *S): one more map, everywhere the mean over features and places of their deviation.
 
     Karras et al. 2018, arXiv:1710.10196, sec. 3. Over the global batch, over ranks; the deviation is that of the whole
-    batch (divided by N), from variance + 1e-8 so that equal samples have a gradient.
+    batch (divided by N), from variance + 1e-8 so that equal samples have a gradient. With `group`, as in the authors'
+    program, of so many samples together, or of the most that divide both: of N / group groups, sample i is in the
+    (i modulo N / group)-th.
     """
+
+    def __init__(self, group: int = 0):
+        super().__init__()
+        self.group = group
 
     def forward(self, x: Tensor) -> Tensor:
         everyone = ranks.gather(x.to(torch.promote_types(x.dtype, torch.float32)))
-        deviation = (everyone.var(0, correction=0) + 1e-8).sqrt().mean()
-        return torch.cat([x, deviation.to(x.dtype).expand(len(x), 1, *x.shape[2:])], 1)
+        size = math.gcd(self.group, len(everyone))  # of no group it is the whole batch
+        deviation = (everyone.unflatten(0, (size, -1)).var(0, correction=0) + 1e-8).sqrt().flatten(1).mean(1)
+        first = ranks.mine() * len(x)
+        own = deviation.repeat(size)[first : first + len(x)].to(x.dtype)
+        return torch.cat([x, own.view(-1, *[1] * (x.ndim - 1)).expand(-1, 1, *x.shape[2:])], 1)
