@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from . import verdict
 from .plan import DATA, PLANS, REDUCTION, SHARES, Trial, full_length, trials
 from .verdict import DIVERSITY, HALVES, MAD, ONE_PICTURE, Result, Results, mad, shortfall, status
 from .words import DATA_NAMES, NONE, distance, listed, machine, minutes, number, pictures, table, wrapped
@@ -122,7 +123,7 @@ def table_of(found: Sequence[Result]) -> str:
     for one in found:
         g, d = one["parameters"]["generator"], one["parameters"]["discriminator"]
         lines.append([called(one), f"{g:,} / {d:,}", seen(one), minutes(one), distance(one), best(one),
-                      number(one["diversity"]), alike(one), classes(one), verdict(one)])  # fmt: skip
+                      number(one["diversity"]), alike(one), classes(one), told(one)])  # fmt: skip
     return table(titles, lines)
 
 
@@ -133,8 +134,8 @@ def called(one: Result) -> str:
 
 def alike(one: Result) -> str:
     """The signal of near-duplicates when it was last looked at."""
-    points = [value for _, value in one["losses"].get("health/duplicates", []) if value is not None]
-    return f"{100 * points[-1]:.1f} %" if points else NONE
+    share = verdict.alike(one)
+    return NONE if share is None else f"{100 * share:.1f} %"
 
 
 def seen(one: Result) -> str:
@@ -155,15 +156,15 @@ def classes(one: Result) -> str:
     return NONE if one["class_accuracy"] is None else f"{one['class_accuracy']:.2f} ({one['class_accuracy_real']:.2f})"
 
 
-def verdict(one: Result) -> str:
+def told(one: Result) -> str:
     return status(one) + (", went mad" if mad(one) else "")
 
 
 def failures(found: Sequence[Result], results: Results) -> str:
-    """A line for each that failed or went mad: why, and what came of what was tried instead."""
+    """A line for each that failed, went mad or repeats itself: why, and what came of what was tried instead."""
     lines = []
     for one in found:
-        reasons = [phrase for phrase in (shortfall(one), *mad(one)) if phrase]
+        reasons = [phrase for phrase in (shortfall(one), *mad(one), verdict.repetitive(one)) if phrase]
         if reasons:
             lines.append(f"- {called(one)}: {'; '.join(dict.fromkeys(reasons))}.{tried(one, results)}")
     return "\n".join(lines) + "\n" if lines else ""
@@ -178,7 +179,7 @@ def tried(failed: Result, results: Results) -> str:
         settings = ", ".join(f"`{path}={value}`" for path, value in one["settings"].items())
         sentences.append(
             f" Tried instead: {one['arm']} ({settings} before widths are divided; {seen(one)}): {distance(one)}, diversity "
-            f"{number(one['diversity'])}, {verdict(one)} ([samples](methods/{one['name']}.jpg))."
+            f"{number(one['diversity'])}, {told(one)} ([samples](methods/{one['name']}.jpg))."
         )
     return "".join(sentences)
 

@@ -42,6 +42,7 @@ ARMS: dict[str, tuple[str, dict[str, Any]]] = {
 INSTEAD: tuple[tuple[str, str, str, dict[str, Any]], ...] = (
     ("acgan", "cifar10", "D at its full width", {"discriminator.network.width": 64}),
     ("wgan", "cifar10", "four times the rates", {"generator.lr": 2e-4, "discriminator.lr": 2e-4}),
+    ("began", "avatars", "γ 0.75", {"method.gamma": 0.75}),
 )
 # Recipe, data, what was changed, and the settings of that.
 DIFF_AUGMENT, ADA = {"augment": "DiffAugment"}, {"augment": "Adaptive"}

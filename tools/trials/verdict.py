@@ -9,6 +9,7 @@ from typing import Any
 HALVES = 0.5  # the most that may be left of the untrained generator's distance
 DIVERSITY = (0.5, 1.5)  # of the real samples' own
 MAD = 2.0  # times its best distance
+FEW = 0.1  # share of near-duplicates above which samples are few pictures over and over: a hundred times the data's
 ONE_PICTURE = 0.3  # diversity below which samples are nearly alike
 
 Curve = Sequence[tuple[int, float]]
@@ -52,6 +53,21 @@ def mad(result: Result) -> list[str]:
     if result["diversity"] is not None and result["diversity"] < ONE_PICTURE:
         reasons.append(f"samples are nearly alike (diversity {result['diversity']:.2f})")
     return reasons
+
+
+def alike(result: Result) -> float | None:
+    """The share of near-duplicates among pairs of samples, when it was last looked at; None if it never was."""
+    points = [value for _, value in result["losses"].get("health/duplicates", []) if value is not None]
+    return points[-1] if points else None
+
+
+def repetitive(result: Result) -> str:
+    """What to say of samples that are the same few pictures, as a phrase; empty if they are not."""
+    share = alike(result)
+    if share is None or share <= FEW:
+        return ""
+    passes = "passes by the rule, but " if status(result) == "trained briefly" else ""
+    return f"{passes}{100 * share:.0f} % of pairs of samples are near-duplicates: few pictures, over and over"
 
 
 def mad_since(result: Result) -> int | None:
