@@ -30,7 +30,9 @@ def acgan(facts: Facts) -> Recipe:
             strides, dropout, batch and rate were compared with public re-implementations; the sweeps, the noise and the
             number of iterations were not confirmed.
     Departs: computed in bf16 where the machine has it; precision=fp32 is the source's.
-    Expect: an Inception Score of 8.25 on CIFAR-10, which was not confirmed here either. MEASURED: not at this length.
+    Expect: an Inception Score of 8.25 on CIFAR-10, which was not confirmed here either. MEASURED: not at this length; a
+            quarter as wide, in a quarter of an hour (docs/results/methods.md), it failed on both: the distance to CIFAR-10
+            went from 12.2 to 14.7, to the avatars from 12.8 to 19.2.
     Watch:  samples of one class growing alike: G is paid for being easy to classify.
     """
     classes = number_of_classes("acgan", facts)
