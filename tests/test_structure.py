@@ -16,8 +16,8 @@ LAYERS = [
     ["errors", "faults"],
     ["files", "parts", "keys", "listener", "cache"],
     ["contract", "draws", "ranks"],
-    ["losses", "terms", "methods", "latents", "schedules", "targets", "optimizers", "augment", "render", "metrics"],
-    ["annealing", "regularizers", "networks", "data", "hardware", "extractors"],
+    ["losses", "terms", "methods", "latents", "schedules", "targets", "optimizers", "augment", "replay", "render", "metrics"],
+    ["annealing", "regularizers", "networks", "data", "hardware", "extractors", "viewer"],
     ["recipe"],
     ["recipes", "sampling"],
     ["training"],
@@ -27,22 +27,22 @@ LAYERS = [
     ["runs"],
     ["experiments"],
     ["api", "api_scores"],
-    ["api_trials", "api_recipes", "api_arm", "api_walk"],
+    ["api_trials", "api_recipes", "api_arm", "api_walk", "api_latent", "api_view"],
     ["api_compare"],
     ["terminal"],
     ["cli_values"],
-    ["cli_scores", "cli_data", "cli_recipes", "cli_compare"],
+    ["cli_scores", "cli_data", "cli_recipes", "cli_compare", "cli_latent", "cli_view"],
     ["cli"],
     ["__main__"],
 ]
 PURE = ["parts", "keys", "contract", "draws", "ranks", "losses", "terms", "methods", "latents", "schedules", "targets",
-        "optimizers", "augment", "annealing", "regularizers", "metrics", "networks", "recipe", "sampling", "training",
+        "optimizers", "augment", "replay", "annealing", "regularizers", "metrics", "networks", "recipe", "sampling", "training",
         "health", "render"]  # fmt: skip
 WITHOUT_TORCH = ["errors", "faults", "files", "parts", "listener", "cache", "data.store", "data.sources", "data.pictures",
                  "data.overview", "data.page", "render.sheet", "render.voxels", "render.curves", "runs.folder", "runs.log",
                  "runs.manifest", "runs.lock", "runs.interrupts", "metrics.passport", "runs.report", "runs.signals",
                  "runs.summary", "health.meaning", "terminal", "verification.bands", "cli_values", "cli_scores", "cli_data",
-                 "cli_recipes", "cli"]  # fmt: skip
+                 "cli_recipes", "cli_latent", "api_view", "cli_view", "viewer.page", "viewer.reading", "cli"]  # fmt: skip
 
 
 def module_name(path):

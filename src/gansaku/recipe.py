@@ -26,6 +26,7 @@ from gansaku.latents import Gaussian
 from gansaku.losses import Logistic
 from gansaku.methods.adversarial import Adversarial
 from gansaku.parts import changed, decode, encode, part, require
+from gansaku.replay import Replay
 from gansaku.targets import Hard
 
 # No training needs more; beyond them numbers overflow or memory ends before anybody can say which setting it was.
@@ -50,6 +51,7 @@ class Recipe:
     latent: Prior = Gaussian()
     targets: Targets = Hard()
     augment: Augmentation | None = None
+    replay: Replay | None = None
     growth: Growth | None = None
     batch: int = 64  # real samples in one global batch
     micro: int | None = None  # how many of them at once; None: all
@@ -86,7 +88,7 @@ class Recipe:
     def remembering(self) -> list[Remembers]:
         """The parts that may keep something between turns."""
         terms = [weighted.term for player in self.players.values() for weighted in player.terms]
-        return [self.method, *([] if self.augment is None else [self.augment]), *terms]
+        return [self.method, *[one for one in (self.augment, self.replay) if one is not None], *terms]
 
 
 def check(recipe: Recipe) -> None:

@@ -19,7 +19,8 @@ from gansaku.methods.adversarial import Adversarial
 from gansaku.methods.class_losses import CrossEntropy, WassersteinClasses, right
 from gansaku.methods.separate_classifier import SeparateClassifier
 from gansaku.networks.chainer_gan_lib import ChainerDiscriminator, ChainerGenerator
-from gansaku.networks.dcgan import DCGANDiscriminator, DCGANGenerator
+from gansaku.networks.chainer_resnet import ChainerResNetGenerator
+from gansaku.networks.dcgan import DCGANDiscriminator
 from gansaku.parts import part
 from gansaku.recipe import from_toml, to_toml
 from gansaku.recipes.registry import find
@@ -245,8 +246,8 @@ BASE = separate_classifier.recipe()
             r"^method\.classifier\.network: DCGANDiscriminator is a network for the discriminator; use one for the classifier",
         ),
         (
-            {"generator.network": DCGANGenerator(PICTURES, latent=LATENT)},
-            r"^generator\.network: DCGANGenerator knows no classes",
+            {"generator.network": ChainerResNetGenerator(PICTURES, latent=LATENT)},
+            r"^generator\.network: ChainerResNetGenerator knows no classes",
         ),
         ({"method.weight": -1.0}, r"method\.weight: -1 must not be negative"),
         ({"method.order": Adversarial().order}, "classifier never moves"),

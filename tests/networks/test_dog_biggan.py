@@ -146,9 +146,3 @@ def test_narrow_ones_train(name):
     for path, net in state.nets.items():
         assert all(p.isfinite().all() for p in net.parameters()), path
         assert any(not torch.equal(a, b) for a, b in zip(before[path], net.parameters(), strict=True)), path
-
-
-@pytest.mark.parametrize("name", ["dogs-second", "dogs-third"])
-def test_another_size_than_the_competitions_is_refused(name):
-    with pytest.raises(RecipeError, match="is for 64 px as in the competition, and these samples have 32 × 32"):
-        find(name, facts(32))

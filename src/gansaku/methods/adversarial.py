@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import field
 from typing import TYPE_CHECKING, ClassVar, Literal
 
 import torch
 from torch import Tensor
 
 from gansaku import ranks
-from gansaku.contract import AdversarialLoss, Method, Move, Signals, Target, Turn
+from gansaku.contract import AdversarialLoss, Method, Move, Signals, Target, Turn, Verdict
 from gansaku.parts import part, require
 
 if TYPE_CHECKING:
@@ -37,14 +38,21 @@ class Adversarial(Method):
 
     Where the generator's loss looks at the real samples' logits, they are those of D as it is `now`, or `earlier`, as D's
     last step on this batch saw them: without another pass, and as one computation of both players has it.
+
+    In D's turn real samples and fakes pass it `apart`, or `together` as one batch (soumith/ganhacks, item 4, advises against
+    it): where D has batch norm, that mixes their means and deviations. In G's turn there are fakes alone either way.
     """
 
     order: tuple[Move, ...] = SHARED
     real_logits: Literal["now", "earlier"] = "now"
+    batches: Literal["apart", "together"] = field(default="apart", kw_only=True)
 
     gives: ClassVar[tuple[str, ...]] = ("sign",)
 
     def check(self, recipe: Recipe) -> None:
+        tied = recipe.discriminator.network.ties_samples or recipe.discriminator.network.looks_across
+        lone = f"{self.batches} would change nothing: this discriminator judges each sample by itself; use apart"
+        require(tied or self.batches == "apart", "method.batches", lone)
         judged = False
         for move in self.order:
             judged = (judged and move.real == "same") or move.player == "discriminator"
@@ -64,6 +72,7 @@ class Adversarial(Method):
         """(N, M): the recipe's adversarial loss of the moving player."""
         loss = turn.recipe.loss
         assert loss is not None
+        self.meet(turn)
         fake, target = turn.logits("fake"), turn.recipe.targets(turn)
         real = self.real(turn) if turn.player != "generator" or loss.reads_real else None
         if loss.looks_across:  # a mean over my rows alone would be another loss on every rank
@@ -75,6 +84,13 @@ class Adversarial(Method):
             assert real is not None
             result = loss.discriminator(real, fake, target)
         return result[turn.piece.rows.start : turn.piece.rows.stop] if loss.looks_across else result
+
+    def meet(self, turn: Turn) -> None:
+        """Where both kinds are to pass D together, let them, unless they have: it leaves their verdicts in the turn."""
+        if self.batches == "together" and turn.player == "discriminator" and ("real", 0) not in turn.verdicts:
+            real, fake = together(turn)
+            turn.verdicts["real", 0] = real
+            turn.verdicts.setdefault(("fake", 0), fake)
 
     def real(self, turn: Turn) -> Tensor:
         """(N, M): D's logits of the real samples."""
@@ -93,6 +109,7 @@ class Adversarial(Method):
         if turn.player not in ("generator", "discriminator"):
             return {}
         with torch.no_grad():
+            self.meet(turn)
             fake = turn.logits("fake").mean(1)
             if turn.player == "generator" and not loss.reads_real:
                 return {"fake": fake, **probability(loss, "fake", fake)}
@@ -114,3 +131,14 @@ class Adversarial(Method):
 def probability(loss: AdversarialLoss, name: str, logit: Tensor) -> Signals:
     """D(x) as a probability, where the loss makes logits of it."""
     return {f"{name}_probability": logit.sigmoid()} if loss.reading == "logit" else {}
+
+
+def together(turn: Turn) -> tuple[Verdict, Verdict]:
+    """What D says of the real samples and of the fakes, as `turn.verdict` would, but in one pass of all of them."""
+    given, labels = (turn.real, turn.fake()), (turn.labels, turn.piece.fake_labels)
+    augment = turn.recipe.augment
+    if augment is not None:
+        given = augment(given[0], turn, "real0"), augment(given[1], turn, "fake0")
+    both: Verdict = turn.nets["discriminator"](torch.cat(given), torch.cat(labels), turn.phase)
+    halves = [(None, None) if said is None else said.to(turn.real.dtype).chunk(2) for said in both]
+    return Verdict(*[half[0] for half in halves]), Verdict(*[half[1] for half in halves])

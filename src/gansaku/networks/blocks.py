@@ -51,8 +51,9 @@ CONV: dict[int, Any] = {2: nn.Conv2d, 3: Conv3d}
 CONV_TRANSPOSE: dict[int, Any] = {2: nn.ConvTranspose2d, 3: ConvTranspose3d}
 CHANNELS_LAST = {2: torch.channels_last, 3: torch.channels_last_3d}
 
-Grow = Literal["transpose", "resize"]
+Grow = Literal["transpose", "resize", "shuffle"]
 Norm = Literal["batch", "spectral", "none"]
+AnyNorm = Literal["batch", "instance", "spectral", "none"]
 Init = Literal["normal", "he"]
 
 
@@ -60,6 +61,8 @@ def grow(dims: int, inside: int, outside: int, how: Grow) -> nn.Sequential:
     """Only the doubling: (N, inside, *S) -> (N, outside, *2S), linear, no bias."""
     if how == "transpose":
         return nn.Sequential(CONV_TRANSPOSE[dims](inside, outside, 4, stride=2, padding=1, bias=False))
+    if how == "shuffle":
+        return nn.Sequential(CONV[dims](inside, outside * 2**dims, 3, padding=1, bias=False), Shuffle())
     return nn.Sequential(nn.Upsample(scale_factor=2), CONV[dims](inside, outside, 3, padding=1, bias=False))
 
 
@@ -69,12 +72,29 @@ def halve(dims: int, inside: int, outside: int, bias: bool) -> nn.Module:
     return conv
 
 
-def finish(linear: nn.Module, outside: int, norm: Norm, activation: nn.Module, norm_first: bool) -> nn.Sequential:
-    """A linear layer, then batch normalization and activation in the asked order. Spectral norm has no layer of its own."""
-    if norm != "batch":
+class Shuffle(nn.Module):
+    """(N, C 2^d, *S) -> (N, C, *2S): the 2^d values that stand in neighbouring channels become neighbours in space.
+
+    Channel c 2^d + i goes to the i-th corner of a 2 × 2 (× 2), row by row: pixel shuffle (Shi et al. 2016, arXiv:1609.05158,
+    sec. 3.2), in three dimensions too.
+    """
+
+    def forward(self, x: Tensor) -> Tensor:
+        dims = x.ndim - 2
+        apart = x.reshape(len(x), -1, *[2] * dims, *x.shape[2:])
+        order = [axis for i in range(dims) for axis in (2 + dims + i, 2 + i)]
+        return apart.permute(0, 1, *order).reshape(len(x), -1, *[2 * side for side in x.shape[2:]])
+
+
+def finish(linear: nn.Module, outside: int, norm: AnyNorm, activation: nn.Module, norm_first: bool) -> nn.Sequential:
+    """A linear layer, then normalization and activation in the asked order. Spectral norm has no layer of its own.
+
+    Instance normalization: each sample's channel less its mean, over its deviation (Ulyanov et al. 2016, arXiv:1607.08022).
+    """
+    if norm in ("spectral", "none"):
         return nn.Sequential(linear, activation)
-    rest = (BatchNorm(outside), activation) if norm_first else (activation, BatchNorm(outside))
-    return nn.Sequential(linear, *rest)
+    layer = BatchNorm(outside) if norm == "batch" else nn.GroupNorm(outside, outside, affine=False)
+    return nn.Sequential(linear, *((layer, activation) if norm_first else (activation, layer)))
 
 
 class Stem(nn.Module):

@@ -47,7 +47,7 @@ class MinibatchDeviation(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         everyone = ranks.gather(x.to(torch.promote_types(x.dtype, torch.float32)))
         size = math.gcd(self.group, len(everyone))  # of no group it is the whole batch
-        deviation = (everyone.unflatten(0, (size, -1)).var(0, correction=0) + 1e-8).sqrt().flatten(1).mean(1)
+        deviation = (everyone.view(size, -1, *everyone.shape[1:]).var(0, correction=0) + 1e-8).sqrt().flatten(1).mean(1)
         first = ranks.mine() * len(x)
         own = deviation.repeat(size)[first : first + len(x)].to(x.dtype)
         return torch.cat([x, own.view(-1, *[1] * (x.ndim - 1)).expand(-1, 1, *x.shape[2:])], 1)

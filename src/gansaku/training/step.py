@@ -100,6 +100,7 @@ def play(state: State, recipe: Recipe, phase: Phase, move: Move, pieces: list[Pi
             recipe, move.player, moves[move.player], state.seen, phase, piece, state.nets, state.memory,
             Draw(state.noise(recipe), state.turns, piece.rows, piece.real),
         )  # fmt: skip
+        turn = turn if recipe.replay is None else recipe.replay.shown(turn)
         with autocast(recipe, piece.real):
             losses = joined(recipe.method.losses(turn), due(player, turn))
             judged = dict(turn.verdicts)  # what the losses saw; signals may look at more
