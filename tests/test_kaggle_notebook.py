@@ -31,7 +31,7 @@ def cells(kind):
 
 def commands():
     """The notebook's lines for the shell that are ours."""
-    return re.findall(r"^!(gansaku .*)$", "\n".join(cells("code")), re.MULTILINE)
+    return re.findall(r"^!(gansaku .*)$", "\n".join(cells("code")).replace("\\\n", ""), re.MULTILINE)
 
 
 @pytest.fixture

@@ -18,6 +18,8 @@ SHORT = {
     "train": ["--set", "batch=4"],
     "sample": ["-n", "4"],
     "evaluate": ["-n", "8", "--extractor", "random-2d"],
+    "project": ["--steps", "2", "--reference", "1"],
+    "directions": ["--count", "1"],
 }
 
 

@@ -530,8 +530,7 @@ class TestThePages:
         text = " ".join(page.methods(self.results() | {other["name"]: other}, {}).split())
         assert (
             "nearly alike (diversity 0.20); 31 % of pairs of samples are near-duplicates: few pictures, over and over. Tried "
-            "instead: half the rate (`denoiser.lr=5e-05` before widths are divided;"
-            in text
+            "instead: half the rate (`denoiser.lr=5e-05` before widths are divided;" in text
         )
         assert "12.00 → 3.00, diversity 0.90, trained briefly ([samples](methods/instead-cifar10-dfm-half.jpg))." in text
 

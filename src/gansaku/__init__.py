@@ -9,9 +9,10 @@ __version__ = "0.1.0"
 PUBLIC = {
     # verbs, as on the command line
     "train": "api", "sample": "api", "show_recipe": "api_recipes", "verify": "api_recipes", "info": "api",
-    "show": "api", "report": "api", "pin": "api", "prepare": "api", "load": "api", "get_recipe": "api", "Run": "runs.run",
+    "show": "api", "view": "api_view", "report": "api", "pin": "api", "prepare": "api", "load": "api", "get_recipe": "api",
+    "Run": "runs.run",
     # scores
-    "walk": "api_walk",
+    "walk": "api_walk", "project": "api_latent", "directions": "api_latent",
     "evaluate": "api_scores", "rank": "api_trials", "scores": "api_scores", "blind": "api_trials",
     "neighbours": "api_trials", "probe": "api_trials", "weights": "api_scores",
     "Scoring": "runs.live", "Score": "metrics.passport",
@@ -37,9 +38,11 @@ __all__ = ["__version__", *PUBLIC]
 if TYPE_CHECKING:
     from gansaku.api import get_recipe, info, load, pin, prepare, report, sample, show, train
     from gansaku.api_compare import compare, compare_runs
+    from gansaku.api_latent import directions, project
     from gansaku.api_recipes import show_recipe, verify
     from gansaku.api_scores import evaluate, scores, weights
     from gansaku.api_trials import blind, neighbours, probe, rank
+    from gansaku.api_view import view
     from gansaku.api_walk import walk
     from gansaku.contract import (
         AdversarialLoss,

@@ -17,9 +17,11 @@ import tyro
 from gansaku import __version__
 from gansaku.cli_compare import compare
 from gansaku.cli_data import prepare, show
+from gansaku.cli_latent import directions, project
 from gansaku.cli_recipes import recipes, verify
 from gansaku.cli_scores import blind, evaluate, probe, scores, weights
 from gansaku.cli_values import Flag, Json, Positional, Text, Texts, Use, listed, repeated, seconds, setting, share, size
+from gansaku.cli_view import view
 from gansaku.errors import GansakuError, UsageError, nearest, printable
 from gansaku.runs.interrupts import NOTHING, listening
 from gansaku.terminal import Terminal, print_json, table
@@ -200,6 +202,7 @@ def walk(
     seed: int = 0,
     class_: Annotated[Text, Flag(name="class", metavar="NAME")] = None,
     truncation: Annotated[float | None, Flag(metavar="LIMIT", help_behavior_hint="")] = None,
+    latents: Annotated[Text, Flag(metavar="FILE")] = None,
     extractor: Annotated[Text, Flag(metavar="NAME|FILE")] = None,
     at: Annotated[int | None, Flag(metavar="SEEN", help_behavior_hint="")] = None,
     out: str = "walk",
@@ -219,6 +222,7 @@ def walk(
         seed: Another seed, other samples.
         class_: All of this class; of a run with classes the first if not given.
         truncation: The largest latent value in standard deviations.
+        latents: Walk between these instead, as `gansaku project` writes them: between your own pictures.
         extractor: In whose features change is measured: cheap random convolutions if not given, or as in `gansaku evaluate`.
         at: With the checkpoint after so many samples; the newest if not given.
         out: The folder.
@@ -227,17 +231,21 @@ def walk(
     """
     from gansaku import api_walk
 
-    found = api_walk.walk(run, out, stops, steps, way, seed, class_, truncation, extractor=extractor, at=at, use=use)
+    found = api_walk.walk(
+        run, out, stops, steps, way, seed, class_, truncation, latents=latents, extractor=extractor, at=at, use=use
+    )
     if as_json:
         print_json(found.plain())
     else:
-        print(printable(f"{found.folder}: {stops} samples, {stops * steps} pictures, {way}"))
+        pictures = len(found.found.speeds)
+        print(printable(f"{found.folder}: {pictures // steps} samples, {pictures} pictures, {way}"))
         print(found.found.sentence())
 
 
 COMMANDS: dict[str, Callable[..., None]] = {
-    "train": train, "compare": compare, "sample": sample, "walk": walk, "evaluate": evaluate, "scores": scores, "blind": blind,
-    "probe": probe, "show": show,
+    "train": train, "compare": compare, "sample": sample, "walk": walk, "project": project, "directions": directions,
+    "evaluate": evaluate, "scores": scores, "blind": blind,
+    "probe": probe, "show": show, "view": view,
     "report": report, "pin": pin, "prepare": prepare, "recipes": recipes, "verify": verify, "weights": weights,
     "info": info,
 }  # fmt: skip

@@ -91,7 +91,11 @@ def way_through(
     steps: int = WALK,
 ) -> Tensor:
     """(stops · steps, Z): the latents of a walk."""
-    z = latents_of(generator, recipe, stops, seed, truncation)
+    return closed_way(latents_of(generator, recipe, stops, seed, truncation), way, steps)
+
+
+def closed_way(z: Tensor, way: Way, steps: int) -> Tensor:
+    """(stops, Z) -> (stops · steps, Z): from each latent to the next, and from the last one back to the first."""
     share = torch.linspace(0, 1, steps + 1, device=z.device, dtype=z.dtype)[:-1].view(1, -1, 1)
     return between(z[:, None], z.roll(-1, 0)[:, None], share, way).flatten(0, 1)
 

@@ -317,6 +317,9 @@ class Terminal(Listener):
     def downloading(self, done: int, total: int) -> None:
         self._count("downloaded", done, total)
 
+    def projecting(self, what: str, done: int, total: int) -> None:
+        self._count(f"{what}: step", done, total)
+
     def scoring(self, what: str, done: int, total: int) -> None:
         """`generated 512 of 10,000 looked at, 5 min 3 s left`; what took no time is not worth a word."""
         now = time.monotonic()

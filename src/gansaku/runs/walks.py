@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import torch
 from torch import Tensor
 
 from gansaku import files
@@ -20,7 +21,7 @@ from gansaku.latents import Way
 from gansaku.render.curves import percent, scaled, short
 from gansaku.render.sheet import Pixels, animation, origin, png, sheet, tiles
 from gansaku.runs.run import Run
-from gansaku.sampling import quantized, walk, way_through
+from gansaku.sampling import closed_way, in_blocks, quantized, walk, way_through
 from gansaku.training.by_hand import shown_generator
 
 ANIMATION, STRIP, CHART, NUMBERS = "walk.gif", "strip.png", "continuity.svg", "walk.json"
@@ -30,11 +31,29 @@ WIDE, HIGH, LEFT, TOP, BELOW = 900, 260, 46, 46, 46  # pixels of the chart, and 
 
 
 def made(
-    run: Run, stops: int, steps: int, way: Way, seed: int, label: int | None, truncation: float | None
+    run: Run,
+    stops: int,
+    steps: int,
+    way: Way,
+    seed: int,
+    label: int | None,
+    truncation: float | None,
+    own: tuple[Tensor, Tensor] | None = None,
 ) -> tuple[Tensor, Tensor, dict[str, str]]:
-    """Samples (n, C, *S) and latents (n, Z) of the walk, and what its pictures say of themselves."""
+    """Samples (n, C, *S) and latents (n, Z) of the walk, and what its pictures say of themselves.
+
+    `own` are latents (stops, Z) and labels (stops,) to walk between; if no label is named, half way to the next stop its
+    class begins.
+    """
     state, recipe = run.state(), run.recipe
     generator, phase = shown_generator(state), recipe.phase(state.seen)
+    if own is not None:
+        path, places = closed_way(own[0], way, steps), torch.arange(stops * steps)
+        nearer = (2 * places + steps) // (2 * steps) % stops
+        labels = own[1][nearer] if label is None else torch.full_like(places, label)
+        with torch.no_grad():
+            made = in_blocks(generator, path, labels, phase)
+        return made, path, {**origin(run.path.name, recipe.name, state.seen, seed), "Way": way}
     samples = walk(generator, recipe, stops, seed, label, truncation, phase, way, steps)
     notes = {**origin(run.path.name, recipe.name, state.seen, seed), "Way": way}
     return samples, way_through(generator, recipe, stops, seed, truncation, way, steps), notes
