@@ -107,7 +107,7 @@ class Browser:
             "Emulation.setDeviceMetricsOverride", width=width, height=height, deviceScaleFactor=2 if phone else 1, mobile=phone
         )
         self.ask("Page.navigate", url=page.resolve().as_uri())
-        self._until(lambda said: said.get("method") == "Page.loadEventFired")
+        self.run("new Promise((done) => (document.readyState === 'complete' ? done() : addEventListener('load', done)))")
         self.at = page
         self.drawn()
 
@@ -138,9 +138,9 @@ class Browser:
     def screenshot(self) -> Image.Image:
         return Image.open(io.BytesIO(b64decode(self.ask("Page.captureScreenshot", format="png")["data"]))).convert("RGB")
 
-    def picture(self) -> np.ndarray[Any, Any]:
-        """What the page's own picture shows: (height, width, 3)."""
-        data = self.run("picture().toDataURL().split(',')[1]")
+    def picture(self, canvas: str = "picture()") -> np.ndarray[Any, Any]:
+        """What the page's own picture shows, or another canvas: (height, width, 3)."""
+        data = self.run(f"({canvas}).toDataURL().split(',')[1]")
         return np.asarray(Image.open(io.BytesIO(b64decode(data))).convert("RGB"))
 
     def heap(self) -> int:

@@ -295,9 +295,9 @@ def test_a_phone_has_the_stage_above_the_controls_and_nothing_wider_than_itself(
 def test_the_axes_have_their_colours_and_names(open_grids):
     browser = open_grids(np.zeros((8, 8, 8), bool), **LARGE)
     browser.key("a")
-    picture = browser.picture().astype(int)
+    picture = browser.picture("paint(), $('canvas')").astype(int)  # without the names
     drawn = browser.run("AXES.map((colour) => colour.map((part) => 255 * part))")
-    near = [(np.abs(picture - colour).max(-1) < 30).any() for colour in drawn]
+    near = [(np.abs(picture - colour).max(-1) < 60).sum() > 40 for colour in drawn]
     assert near == [True, True, True]
     assert browser.run("$('labels').getContext('2d').getImageData(0, 0, 800, 400).data.some(Boolean)")
 

@@ -28,7 +28,7 @@ from gansaku.data.content import Bytes
 from gansaku.data.store import sides
 from gansaku.errors import DataError, UsageError, printable
 
-SCRIPTS = ("read.js", "mesh.js", "camera.js", "scene.js", "page.js")
+SCRIPTS = ("read.js", "mesh.js", "camera.js", "scene.js", "view.js", "page.js")
 VERSION = 1  # of the data in a page
 MOST_SIDE = 1023  # voxels: what 10 bits of a rectangle's corner hold
 LARGEST = 1 << 27  # characters of data: what a browser reads without trouble
