@@ -48,8 +48,8 @@ def said(capsys, arguments):
 @pytest.mark.parametrize(
     ("text", "where", "says", "code"),
     [
-        (TOML.replace("batch = 4", "batch = 4\nbatch = 5"), "mine.toml", "at line 10, column 10", "TOML"),
-        (TOML.replace("batch = 4", "batch = = 4"), "mine.toml", "at line 9, column 9", "TOML"),
+        (TOML.replace("batch = 4", "batch = 4\nbatch = 5"), "mine.toml", "at line 11, column 10", "TOML"),
+        (TOML.replace("batch = 4", "batch = = 4"), "mine.toml", "at line 10, column 9", "TOML"),
         (TOML.replace("[latent]", "[latent"), "mine.toml", "Expected ']' at the end of a table declaration", "TOML"),
         (TOML + "\n[latent]\n", "mine.toml", "Cannot declare ('latent',) twice", "TOML"),
         ("\0", "mine.toml", "at line 1, column 1", "TOML"),

@@ -176,7 +176,7 @@ def test_article_2_sees_its_208_000_pictures_with_its_batches():
 
 
 def test_its_retry_takes_as_many_steps_with_batches_of_128():
-    first, retry = (find(f"progressive-article{name}", facts()) for name in ("", "-retry"))
+    first, retry = (find(f"progressive-{name}", facts()) for name in ("article", "retry"))
     for one, other in zip(first.growth.levels, retry.growth.levels, strict=True):
         assert other.stable / other.batch == one.stable / one.batch
     assert [one.batch for one in retry.growth.levels] == [128, 128, 128, 128, 16, 8, 4]

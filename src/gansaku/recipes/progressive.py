@@ -64,10 +64,10 @@ def progressive_article(facts: Facts) -> Recipe:
 
 
 @recipe_function(shape=FOOD)
-def progressive_article_retry(facts: Facts) -> Recipe:
+def progressive_retry(facts: Facts) -> Recipe:
     """Article 2's second try: as many steps, with batches of 128 at low resolution.
 
-    gansaku train progressive-article-retry --data food-101 --size 256
+    gansaku train progressive-retry --data food-101 --size 256
 
     Source: article 2: "batch 128 at the low resolutions; not quite ten times as slow, four to five days to 256 px". Up to which
             size is not said: here up to 32 px, and the steps of each phase are those of the first try.
