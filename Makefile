@@ -28,7 +28,7 @@ CIFAR10 ?= cifar10.zip
 fid-cifar10: $(READY)
 	$(BIN)/gansaku evaluate $(CIFAR10) --samples-split test --against $(CIFAR10) --extractor inception-2015 -n 10000 --real 50000
 
-# Every method of article 1 trained for some minutes, and article 1's question: hours. Stopped, the same command goes on.
+# Every method trained for some minutes, article 1's question, and what `auto` may choose: many hours; dogs.h5 and faces.zip too. Stopped, the same command goes on.
 methods: $(READY)
 	$(BIN)/python -m tools.trials run --cifar $(CIFAR10); status=$$?; $(BIN)/python -m tools.trials page; exit $$status
 

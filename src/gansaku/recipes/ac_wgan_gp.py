@@ -73,7 +73,7 @@ def ac_wgan_gp_wasserstein(facts: Facts) -> Recipe:
             Everything else as ac-wgan-gp.
     Departs: computed in bf16 where the machine has it; precision=fp32 is the source's.
     Expect: failure, as the article reports it. MEASURED: so it was here, a quarter as wide, in three of three seeds; the
-            classes drawn were no better than chance (docs/results/article-1.md).
+            classes drawn could not be told from chance (docs/results/article-1.md).
     Watch:  class_accuracy of classifier and generator: whether C learns at all, and whether G follows.
     """
     return separate("ac-wgan-gp-wasserstein", facts, WassersteinClasses(), PENALTY)
