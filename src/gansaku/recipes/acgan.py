@@ -32,7 +32,7 @@ def acgan(facts: Facts) -> Recipe:
     Departs: computed in bf16 where the machine has it; precision=fp32 is the source's.
     Expect: an Inception Score of 8.25 on CIFAR-10, which was not confirmed here either. MEASURED: not at this length; a
             quarter as wide, in a quarter of an hour (docs/results/methods.md), it failed on both: the distance to CIFAR-10
-            went from 12.2 to 14.7, to the avatars from 12.8 to 19.2.
+            went from 12.2 to 14.7, to the avatars from 12.8 to 19.2; D at its full width did no better.
     Watch:  samples of one class growing alike: G is paid for being easy to classify.
     """
     classes = number_of_classes("acgan", facts)

@@ -25,7 +25,7 @@ def began(facts: Facts) -> Recipe:
     Departs: computed in bf16 where the machine has it; precision=fp32 is the source's.
     Expect: FID 84.0, Inception Score 5.4 (its README, after 100,000 iterations), the farthest of its table. MEASURED: not
             at this length; a quarter as wide, in a quarter of an hour (docs/results/methods.md), the distance to CIFAR-10
-            went from 13.5 to 4.1; on the avatars it drew one face, blurred.
+            went from 13.5 to 4.1; on the avatars it drew one face, blurred, and with method.gamma=0.75 many.
     Watch:  discriminator/measure falls while it converges, but tells nothing of variety; a k that stays at 0 or 1 has lost
             the balance. The log's D(x) and D(G(z)) are errors of the auto-encoder: lower is more real.
     """
