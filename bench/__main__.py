@@ -52,7 +52,7 @@ def arguments() -> argparse.Namespace:
         default="",
         metavar="NAME",
         help="dcgan, wgan-gp, chainer-gan-lib, sngan, 3d-gan, auto, sentinel, signals, feeding, pictures, voxel files, "
-        "inception, frechet, mifid",
+        "drawing, inception, frechet, mifid",
     )
     parser.add_argument("--json", type=Path, nargs="?", const=STDOUT, metavar="FILE", help="also as JSON, here or in a file")
     return parser.parse_args()

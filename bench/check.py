@@ -26,6 +26,7 @@ def main() -> None:
         both("DCGAN", ours.dcgan(size, 4), plain.dcgan)
     both("3D-GAN, shared fakes", ours.gan3d(16, 4, fresh=False), plain.dcgan)
     both("3D-GAN, new fakes", ours.gan3d(16, 4, fresh=True), plain.gan3d)
+    both("article 0's 3D-GAN", ours.article(16, 4), plain.article)
     recipe = ours.wgan_gp(16, 8)
     both("WGAN-GP", recipe, lambda pair: plain.wgan_gp(pair, mix=mixes(recipe)))
     both("chainer-gan-lib's DCGAN", ours.chainer("dcgan-chainer", 4, 8), plain.chainer_dcgan)

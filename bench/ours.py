@@ -40,6 +40,11 @@ def gan3d(size: int, batch: int, fresh: bool) -> Recipe:
     return recipe.but(method=Adversarial(FRESH if fresh else SHARED), batch=batch)
 
 
+def article(size: int, batch: int) -> Recipe:
+    """Article 0's recipe, whole but for the batch."""
+    return find("gan3d-article", facts((1, size, size, size))).but(batch=batch)
+
+
 def wgan_gp(size: int = 32, batch: int = 64) -> Recipe:
     """WGAN-GP on DCGAN's pair, the critic without normalization; one critic step to one of the generator."""
     shape, adam = (3, size, size), Adam(betas=(0.5, 0.9))

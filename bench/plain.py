@@ -204,6 +204,26 @@ def gan3d(pair: Pair) -> Step:
     return step
 
 
+def article(pair: Pair) -> Step:
+    """Article 0's order: G first, then D on the same fakes; a sigmoid inside, all 27 outputs summed, over the batch."""
+
+    def step(real: Tensor) -> dict[str, float]:
+        fake = pair.fake()
+        pair.of_generator.zero_grad()
+        loss_g = softplus(-pair.judge(fake).sigmoid()).sum() / len(real)
+        loss_g.backward()
+        pair.of_generator.step()
+
+        pair.of_discriminator.zero_grad()
+        loss_d = softplus(-pair.judge(real).sigmoid()).sum() + softplus(pair.judge(fake.detach()).sigmoid()).sum()
+        loss_d = loss_d / len(real)
+        loss_d.backward()
+        pair.of_discriminator.step()
+        return {"d": loss_d.item(), "g": loss_g.item()}
+
+    return step
+
+
 class PictureFiles(Dataset[Tensor]):
     """One file per sample: open, decode, ToTensor, Normalize(0.5, 0.5), as torchvision's ImageFolder does them."""
 

@@ -16,7 +16,8 @@ RATES = [LinearDecay(), LinearDecay(0.5, 0.1), Cosine(), Cosine(0.2), StepDecay(
 
 
 def test_every_rate_is_among_those_tested():
-    assert {type(rate).__name__ for rate in RATES} == set(parts(Rate))
+    ours = {name for name, kind in parts(Rate).items() if kind.__module__.startswith("gansaku.")}
+    assert {type(rate).__name__ for rate in RATES} == ours
 
 
 @pytest.mark.parametrize("rate", RATES, ids=str)

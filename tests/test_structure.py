@@ -18,6 +18,7 @@ LAYERS = [
     ["contract", "draws", "ranks"],
     ["losses", "terms", "methods", "latents", "schedules", "targets", "optimizers", "augment", "replay", "render", "metrics"],
     ["annealing", "regularizers", "networks", "data", "hardware", "extractors", "viewer"],
+    ["processes"],
     ["recipe"],
     ["recipes", "sampling"],
     ["training"],
@@ -26,10 +27,12 @@ LAYERS = [
     ["health"],
     ["runs"],
     ["experiments"],
+    ["launch"],
     ["api", "api_scores"],
     ["api_trials", "api_recipes", "api_arm", "api_walk", "api_latent", "api_view"],
     ["api_compare"],
     ["terminal"],
+    ["api_rank"],
     ["cli_values"],
     ["cli_scores", "cli_data", "cli_recipes", "cli_compare", "cli_latent", "cli_view"],
     ["cli"],
@@ -172,8 +175,12 @@ def test_only_one_module_writes_files():
             "archive.open(stylegan.member(f'{name}.npy'), 'w')",
             "archive.open(stylegan.member(f'x_{split}.npy'), 'w', force_zip64=True)",
         ],
+        "data.streaming": [
+            "np.savez(content, samples=store.rows(rows), labels=store.labels[rows], about=np.array(json.dumps(about)))"
+        ],
         "experiments.local": ["path.open('ab')"],
         "experiments.on_ray": ["open(log, 'ab')"],
+        "processes": ["os.write(2, f'{text} [{ranks.LOST}]\\n'.encode())"],
         "runs.lock": ["os.open(folder / NAME, os.O_RDONLY | os.O_CLOEXEC)"],
         "runs.samples": ["zipfile.ZipFile(buffered, 'w', zipfile.ZIP_STORED)"],
     }

@@ -10,10 +10,9 @@ from typing import Any
 
 import torch
 
-from gansaku import __version__, files, hardware
+from gansaku import __version__, files, hardware, processes, ranks
 from gansaku.cache import cache_folder
 from gansaku.data import sources
-from gansaku.data.batches import Batches
 from gansaku.data.exports import remarks
 from gansaku.data.finds import draw_finds
 from gansaku.data.overview import overview
@@ -21,19 +20,24 @@ from gansaku.data.page import write_page
 from gansaku.data.policy import Size, policy
 from gansaku.data.sources import open_data
 from gansaku.data.store import Dataset, Facts
+from gansaku.data.streaming import LOOK, prepare_stream
 from gansaku.data.summary import described_data, warnings_of
 from gansaku.errors import UsageError
 from gansaku.evaluation.samples import Stored
+from gansaku.launch import check_procs, launch, requested
 from gansaku.listener import Listener, duration
 from gansaku.recipe import Recipe, to_toml
 from gansaku.recipes import registry
 from gansaku.runs import checkpoint, manifest, samples
 from gansaku.runs.folder import Folder, opened
+from gansaku.runs.following import batches, follow
 from gansaku.runs.interrupts import listening
 from gansaku.runs.live import Scoring, live
 from gansaku.runs.lock import held
 from gansaku.runs.looks import BUDGET, looks
-from gansaku.runs.opening import about, continued, planned
+from gansaku.runs.opening import Changes, about, continued, planned
+from gansaku.runs.phase_ends import Lengthened
+from gansaku.runs.phases import table
 from gansaku.runs.recorder import KEPT
 from gansaku.runs.report import render
 from gansaku.runs.run import Run, label_of, stored_recipe
@@ -42,7 +46,8 @@ from gansaku.runs.signals import signals_of
 from gansaku.runs.summary import summarize
 from gansaku.runs.trial import trial
 from gansaku.runs.tuning import taken_over
-from gansaku.training.feed import feed
+from gansaku.runs.voxel_files import PICTURE, Export, exported
+from gansaku.training.feed import check_shares, feed
 from gansaku.training.state import State, begin, full_size
 from gansaku.training.step import Data
 
@@ -71,33 +76,52 @@ def train(
     scoring: Scoring = Scoring(),  # noqa: B008 - frozen
     signals_budget: float = BUDGET,
     begins_with: str | Path | Run | None = None,
+    procs: int = 1,
+    rank_timeout: float = processes.TIMEOUT,
     listener: Listener | None = None,
 ) -> Run:
     """Train a recipe on data, or continue: the same call again goes on where the run was.
 
     Without a run folder it is `runs/<recipe>-<data>-<hash of all settings>`. `budget` is in seconds. `non_finite` is
     what to do when a number is not finite: "stop", or "rollback". `allow` goes on with changed settings. `scoring` says
-    what is scored meanwhile; the best checkpoint by its first score is kept. `signals_budget` is the share of the time that
+    what is scored meanwhile; the best checkpoint by its first score is kept. Of a recipe that grows it says too what to do when
+    a phase ends worse than the one before. `signals_budget` is the share of the time that
     health signals may take; 0 for none but the step's own. `begins_with` is a run whose weights it begins with, and whose
-    recipe it has if none is named. A signal of the system, or an interrupted notebook cell,
+    recipe it has if none is named. `procs` processes of this machine train together, each batch divided among them; what
+    torchrun starts on many machines does so by itself. `rank_timeout` seconds without an answer from one of them end all.
+    A signal of the system, or an interrupted notebook cell,
     ends it with a checkpoint. Raises a GansakuError for everything that a user can get wrong.
     """
-    deadline, listener, policy = Deadline(budget), listener or Listener(), checked_policy(non_finite)
-    with listening("gansaku train", "interrupted before it trained; nothing is lost, the same command starts again") as request:
+    deadline, listener, policy, use = Deadline(budget), listener or Listener(), checked_policy(non_finite), tuple(use)
+    check_procs(procs)
+
+    def preparing(done: int, total: int) -> None:
+        deadline.check()
+        listener.preparing(done, total)
+
+    opening = partial(open_data, progress=preparing, max_bad=max_bad)
+    interrupted = "interrupted before it trained; nothing is lost, the same command starts again"
+    where = hardware.device(device)
+    with listening("gansaku train", interrupted) as request, processes.joined(where, rank_timeout, request.ask):
         for file in use:
             registry.use(Path(file))
-
-        def preparing(done: int, total: int) -> None:
-            deadline.check()
-            listener.preparing(done, total)
-
-        where = hardware.device(device)
+        if ranks.mine():
+            return Run(*follow(where, opening, scoring, listener.say))
         source = begins_with if begins_with is None or isinstance(begins_with, Run) else load(begins_with)
-        plan = planned(recipe, data, run, settings or {}, size, partial(open_data, progress=preparing, max_bad=max_bad),
-                       where, allow, listener.say, source)  # fmt: skip
+        plan = planned(recipe, data, run, settings or {}, size, opening, where, allow, listener.say, source)
         made, dataset, folder = plan.recipe, plan.dataset, plan.folder
-        channels_last = made.fast == "all"
-        feeding = feed(Batches(dataset, made.seed, device=where, channels_last=channels_last, mirror=made.mirror), made)
+        check_shares(made, procs)
+        if procs > 1 and not processes.launched() and not dry_run:  # this process starts the others and waits
+            asked = {
+                "data": data, "run": str(folder.path), "size": size, "budget": deadline.left, "non_finite": non_finite,
+                "allow": allow, "max_bad": max_bad, "device": device, "signals_budget": signals_budget,
+                "begins_with": source and str(source.path), "procs": procs, "rank_timeout": rank_timeout,
+            }  # fmt: skip
+            with request.noted():
+                launch(requested(recipe, settings or {}, use, scoring, type(listener) is not Listener, asked), procs,
+                       lambda: request.signal)  # fmt: skip
+            return load(folder.path)
+        feeding = feed(batches(dataset, made, where), made)
         watching = live(scoring, made, Stored(dataset), where, folder.path.absolute().name)
         state = begin(made, where)  # before the folder: a recipe that cannot begin leaves none behind
         for sentence in taken_over(state, source) if source is not None and plan.new else []:
@@ -121,8 +145,16 @@ def train(
                 if source is not None:  # at once: another start need not find the other run again
                     checkpoint.save(folder.checkpoints, state, folder.read_about()["id"])
                 listener.say(f"{folder.path}: a new run of {made.name} on {dataset.facts.count:,} samples of {dataset.name}")
-            state = train_in_folder(plan, state, feeding, request, deadline, policy, listener, watching,
-                                    looking)  # fmt: skip
+            while True:
+                try:
+                    state = train_in_folder(plan, state, feeding, request, deadline, policy, listener, watching,
+                                            looking)  # fmt: skip
+                    break
+                except Lengthened as longer:  # from here on as if the command had been given again
+                    made = longer.recipe
+                    plan, state = plan._replace(recipe=made, changes=Changes([])), begin(made, where)
+                    watching = live(scoring, made, Stored(dataset), where, folder.path.absolute().name)
+                    looking = looks(signals_budget, made, dataset, state)
         if request:
             sentence = f"interrupted after {state.seen:,} samples; everything is saved, the same command continues"
             raise request.interrupted(str(folder.path), sentence)
@@ -139,6 +171,8 @@ def describe_plan(recipe: Recipe, dataset: Dataset, folder: Folder, state: State
     listener.say(f"length: {recipe.length:,} samples, {passes:.1f} passes, batch {recipe.batch}, {precision}")
     listener.say(f"run: {folder.path}{' (continues)' if folder.exists else ''}")
     tried = trial(recipe, state, data)
+    for line in table(recipe, tried.phases) if recipe.growth is not None else []:
+        listener.say(line)
     listener.say(f"time: about {duration(tried.seconds)} as this machine is now")
     mapped = dataset.path.stat().st_size  # a few batches touched little of it
     if state.device.type == "cuda":
@@ -183,22 +217,32 @@ def sample(
     at: int | None = None,
     listener: Listener | None = None,
     mosaic: Size = None,
+    forms: Iterable[str] = PICTURE,
+    threshold: float | None = None,
+    largest_piece: bool = False,
 ) -> Path:
     """Write n samples of a run's newest checkpoint, or of the one `at` so many samples seen.
 
     `out` is a folder or .zip of PNGs, a .png sheet, a .gif walk, or .npy values. Of a run with classes, sample i is of class
     i modulo their number unless `class_name` says one; files lie in folders of their classes, sheets and walks show each
     class under its name. With `mosaic`, a side or (height, width), a .png of so many pixels is filled with samples
-    at their own size.
+    at their own size. Of voxels a folder or .zip may have other `forms`: png, binvox, obj, glb, each in a folder of its own if
+    they are several; a voxel is there where its probability is above `threshold`, and `largest_piece` removes all others.
     """
-    loaded, out = run if isinstance(run, Run) else load(run, use, at), Path(out)
+    loaded, out, told = run if isinstance(run, Run) else load(run, use, at), Path(out), listener or Listener()
+    export = Export(tuple(forms), threshold, largest_piece)
+    export.check(loaded, out)
+    if mosaic is None:
+        samples.check(out, n)  # before the checkpoint is read
+    source, removed = exported(samples.source(loaded, seed, label_of(loaded, class_name), truncation), export)
     if mosaic is not None:
-        source = samples.source(loaded, seed, label_of(loaded, class_name), truncation)
         pixels = (mosaic, mosaic) if isinstance(mosaic, int) else mosaic
-        return samples.write_mosaic(source, out, pixels, (listener or Listener()).sampling)
-    samples.check(out, n)  # before the checkpoint is read
-    source = samples.source(loaded, seed, label_of(loaded, class_name), truncation)
-    return samples.write(source, out, n, (listener or Listener()).sampling)
+        written = samples.write_mosaic(source, out, pixels, told.sampling)
+    else:
+        written = samples.write(source, out, n, told.sampling)
+    if largest_piece:
+        told.say(f"{out}: {removed}")
+    return written
 
 
 def report(run: str | Path, out: str | Path | None = None) -> Path:
@@ -250,6 +294,9 @@ def prepare(
     shard_size: int | None = None,
     form: str | None = None,
     faces_sheet: str | Path | None = None,
+    stream: bool = False,
+    lanes: int | None = None,
+    look: int = LOOK,
     listener: Listener | None = None,
     **choices: Any,
 ) -> Dataset:
@@ -257,13 +304,17 @@ def prepare(
 
     `max_bad` is the share of the files that may be skipped. `choices` are the fields of `gansaku.data.policy.Policy`, the
     flags of the command: boxes="annotations", held_out=0.1. `shard_size` is in bytes of samples. With
-    `faces`, `faces_sheet` is where a picture of what was found and missed is written. Returns the dataset.
+    `faces`, `faces_sheet` is where a picture of what was found and missed is written. With `stream` the samples stay in the
+    shards that `source` names, read in so many `lanes`, and the file holds `look` of them. Returns the dataset.
     """
     chosen = policy(size, max_bad, **choices)
     if faces_sheet is not None and chosen.faces is None:
         raise UsageError("faces_sheet", "shows what faces found; give a cascade", "FACES")
     progress = (listener or Listener()).preparing
-    made = sources.prepare(str(source), Path(destination), chosen, progress, shard=shard_size, form=form)
+    if stream:
+        made = prepare_stream(str(source), Path(destination), chosen, progress, lanes, look)
+    else:
+        made = sources.prepare(str(source), Path(destination), chosen, progress, shard=shard_size, form=form)
     for sentence in (*warnings_of(made.report), *remarks(made, Path(destination))):
         (listener or Listener()).say(sentence)
     if faces_sheet is not None:

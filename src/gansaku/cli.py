@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 import time
 from collections.abc import Callable
@@ -23,6 +24,7 @@ from gansaku.cli_scores import blind, evaluate, probe, scores, weights
 from gansaku.cli_values import Flag, Json, Positional, Text, Texts, Use, listed, repeated, seconds, setting, share, size
 from gansaku.cli_view import view
 from gansaku.errors import GansakuError, UsageError, nearest, printable
+from gansaku.listener import Listener
 from gansaku.runs.interrupts import NOTHING, listening
 from gansaku.terminal import Terminal, print_json, table
 
@@ -49,7 +51,10 @@ def train(
     score_every: Annotated[int | None, Flag(metavar="SAMPLES", help_behavior_hint="")] = None,
     eval_budget: Annotated[str, Flag(metavar="SHARE")] = "5%",
     stop_when_flat: Annotated[Text, Flag(metavar="SHARE")] = None,
+    growth_gate: Annotated[Text, Flag(metavar="warn|stop|extend")] = None,
     signals_budget: Annotated[str, Flag(metavar="SHARE")] = "1%",
+    procs: Annotated[int, Flag(metavar="N")] = 1,
+    rank_timeout: Annotated[str, Flag(metavar="TIME")] = "120s",
     as_json: Json = False,
 ) -> None:
     """Train a GAN, or continue: the same command again goes on where the run was. No arguments: the demo.
@@ -74,19 +79,24 @@ def train(
         score_every: Score each time so many samples were seen; a twentieth of the run if not given.
         eval_budget: The share of the time that scores may take; 0% for none.
         stop_when_flat: End once the first score surely improves by less than this share (5%) over the newer half of its curve.
+        growth_gate: When a phase of a growing recipe ends worse than the one before: warn, stop (exit code 4), or extend it by
+            its own length, twice at most; warn if not given.
         signals_budget: The share that health signals may take, as `show RUN --signals` tells; 0% for the step's own alone.
+        procs: Processes of this machine that train together, each batch divided among them. torchrun starts more machines.
+        rank_timeout: After so long without an answer from one of them all end.
         as_json: Print one JSON document about the run at the end.
     """
     from gansaku.runs import lock
 
     started, left = time.monotonic(), None if budget is None else seconds(budget)
-    if run is not None:
+    if run is not None and os.environ.get("RANK", "0") == "0":  # of many processes the others open no run
         lock.check(Path(run))  # before torch is imported: who has to wait shall know at once
-    from gansaku import api
+    from gansaku import api, processes
     from gansaku.runs.live import Scoring
 
     until_flat = None if stop_when_flat is None else share(stop_when_flat, "--stop-when-flat")
-    wanted = Scoring(listed(scores), extractor, score_n, score_every, share(eval_budget, "--eval-budget"), until_flat)
+    allowed = share(eval_budget, "--eval-budget")
+    wanted = Scoring(listed(scores), extractor, score_n, score_every, allowed, until_flat, growth_gate)
     made = api.train(
         recipe,
         data,
@@ -103,9 +113,11 @@ def train(
         dry_run=dry_run,
         scoring=wanted,
         signals_budget=share(signals_budget, "--signals-budget"),
-        listener=Terminal(),
+        procs=procs,
+        rank_timeout=seconds(rank_timeout),
+        listener=Listener() if processes.rank() else Terminal(),
     )
-    if as_json:
+    if as_json and not processes.rank():
         print_json({"run": str(made.path)} if dry_run else summary(made.path))
 
 
@@ -120,6 +132,9 @@ def sample(
     at: Annotated[int | None, Flag(metavar="SEEN", help_behavior_hint="")] = None,
     out: str = "samples",
     mosaic: Annotated[Text, Flag(metavar="WxH")] = None,
+    forms: Annotated[str, Flag(metavar="png,binvox,obj,glb")] = "png",
+    threshold: Annotated[float | None, Flag(metavar="P", help_behavior_hint="")] = None,
+    largest_piece: Annotated[bool, Flag(help_behavior_hint="")] = False,
     use: Use = (),
 ) -> None:
     """Make samples with a run's generator. Sample i depends on the checkpoint, the seed and i alone.
@@ -133,12 +148,18 @@ def sample(
         at: With the checkpoint after so many samples, as `gansaku show RUN` lists them; the newest if not given.
         out: A folder or .zip of PNGs, a .png sheet, a .gif walk through latent space, or .npy values.
         mosaic: Fill a .png of so many pixels with samples at their own size, as 1920x1080; --n is not needed.
+        forms: Of voxels, the files of each sample in a folder or .zip; several lie in folders of their names.
+        threshold: Of voxels, the probability above which a voxel is there; 0.5 if not given.
+        largest_piece: Of voxels, keep each sample's largest piece alone: without floating islands.
         use: A Python file of your own with the parts that the run was made with.
     """
     from gansaku import api
 
     pixels = size(mosaic, "--mosaic")
-    print(printable(str(api.sample(run, out, n, seed, class_, truncation, use, at, Terminal(), pixels))))
+    made = api.sample(
+        run, out, n, seed, class_, truncation, use, at, Terminal(), pixels, listed(forms), threshold, largest_piece
+    )  # fmt: skip
+    print(printable(str(made)))
 
 
 def pin(
@@ -254,6 +275,8 @@ COMMANDS: dict[str, Callable[..., None]] = {
 def main(arguments: list[str] | None = None) -> int:
     """Run a command; returns its exit code. A user's mistake is one sentence; `--debug` adds the traceback."""
     given = list(sys.argv[1:] if arguments is None else arguments)
+    if given[:1] == ["--"]:  # torchrun hands on what it needs to tell our --run from its --run-path
+        given = given[1:]
     debug = "--debug" in given
     given = [a for a in given if a != "--debug"]
     try:

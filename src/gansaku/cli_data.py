@@ -59,6 +59,9 @@ def prepare(
     rotations: Annotated[int, Flag(metavar="1|2|4")] = 1,
     shard_size: Annotated[Text, Flag(metavar="2GB")] = None,
     form: Annotated[Text, Flag(metavar="h5")] = None,
+    stream: On = False,
+    lanes: Annotated[int | None, Flag(metavar="N", help_behavior_hint="")] = None,
+    look: Annotated[int, Flag(metavar="N")] = 10_000,
     as_json: Json = False,
 ) -> None:
     """Turn pictures or voxels into one .h5 file, and say what was skipped. `train --data` does it by itself.
@@ -107,6 +110,9 @@ def prepare(
         mesh: What of a mesh is occupied; of two .binvox of a model, which one is taken.
         rotations: Turn each voxel grid about the vertical axis, every turn a sample.
         shard_size: Files of at most so many bytes of samples beside DEST.h5.
+        stream: Leave the samples in their shards (a-{000..999}.tar, https://…, s3://…), which training fetches one by one.
+        lanes: Of a stream: how many shards are read side by side; 16 if there are as many.
+        look: Of a stream: how many samples DEST.h5 itself holds, to look at and score by.
         form: h5 for a folder of one .h5 a sample with key `data`, as article 0 has it.
         as_json: One JSON document on standard output.
     """
@@ -157,9 +163,14 @@ def prepare(
     if faces_sheet is not None and faces is None:
         raise UsageError("--faces-sheet", "shows what --faces found; give a cascade", "FACES")
     terminal = Terminal()
-    made = sources.prepare(
-        source, Path(destination), chosen, terminal.preparing, shard=capacity(shard_size, "--shard-size"), form=form
-    )  # fmt: skip
+    if stream:
+        from gansaku.data.streaming import prepare_stream
+
+        made = prepare_stream(source, Path(destination), chosen, terminal.preparing, lanes, look)
+    else:
+        made = sources.prepare(
+            source, Path(destination), chosen, terminal.preparing, shard=capacity(shard_size, "--shard-size"), form=form
+        )
     for sentence in (*warnings_of(made.report), *remarks(made, Path(destination))):
         terminal.say(sentence)
     if faces_sheet is not None:

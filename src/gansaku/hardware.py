@@ -16,6 +16,9 @@ from gansaku.errors import UsageError
 def device(name: str = "auto") -> torch.device:
     """cuda where there is one, else cpu; or the one named. Raises UsageError for one that is not there."""
     there = {"cpu": True, "cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available()}
+    mine = os.environ.get("LOCAL_RANK", "")  # of many processes on a machine, each has a GPU of its own
+    if name in ("auto", "cuda") and there["cuda"] and mine.isdecimal():
+        name = f"cuda:{mine}"
     if name == "auto":
         return torch.device("cuda" if there["cuda"] else "cpu")
     kind, _, number = name.partition(":")

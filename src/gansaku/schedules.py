@@ -106,18 +106,31 @@ class EMA(Average):
 
 @part
 class Level:
-    """One size of a growth: its smallest side, samples while it fades in and while it stands, and the batch, 0 the recipe's."""
+    """One size of a growth: its smallest side, samples while it fades in and while it stands, the batch, 0 the recipe's, and
+    the factor on all learning rates.
+
+    `added` are samples that it stands longer than was planned: a gate writes them there (`gansaku train --growth-gate`).
+    """
 
     side: int
     fade: int
     stable: int
     batch: int = 0
+    rate: float = 1.0
+    added: int = 0
 
     def __post_init__(self) -> None:
         require(self.side >= 1, "side", f"{self.side} is no side length")
         require(self.fade >= 0, "fade", f"{self.fade} is no number of samples")
         require(self.stable >= 0, "stable", f"{self.stable} is no number of samples")
         require(self.batch >= 0, "batch", f"{self.batch} is no batch; use 0 for the recipe's")
+        require(self.rate > 0, "rate", f"{self.rate:g} must be above 0; 1 is the players' own learning rates")
+        require(self.added >= 0, "added", f"{self.added} is no number of samples")
+
+    @property
+    def length(self) -> int:
+        """Samples from its first to its last."""
+        return self.fade + self.stable + self.added
 
 
 @part
@@ -141,7 +154,7 @@ class Levels(Growth):
     @property
     def length(self) -> int:
         """Samples until the end of the last stable phase."""
-        return sum(level.fade + level.stable for level in self.levels)
+        return sum(level.length for level in self.levels)
 
     def check(self, shape: tuple[int, ...]) -> None:
         smallest, last = min(shape[1:]), self.levels[-1].side
@@ -153,11 +166,15 @@ class Levels(Growth):
     def at(self, seen: int, shape: tuple[int, ...], batch: int) -> tuple[tuple[int, ...], float, int]:
         space, smallest = shape[1:], min(shape[1:])
         for level in self.levels:
-            if seen < level.fade + level.stable or level is self.levels[-1]:
+            if seen < level.length or level is self.levels[-1]:
                 break
-            seen -= level.fade + level.stable
+            seen -= level.length
         fade = seen / level.fade if seen < level.fade else 1.0
         return tuple(side * level.side // smallest for side in space), fade, level.batch or batch
+
+    def rate(self, size: tuple[int, ...]) -> float:
+        """The factor on all learning rates while samples have this size."""
+        return next((level.rate for level in self.levels if level.side == min(size)), 1.0)
 
 
 @part

@@ -13,6 +13,7 @@ from gansaku.render.curves import (
     COLUMNS,
     Mark,
     Series,
+    Shade,
     chart,
     drawable,
     legend,
@@ -203,3 +204,26 @@ def test_ticks_that_are_close_together_are_told_apart():
 
 def test_the_picture_says_what_it_is_to_those_who_do_not_see_it():
     assert 'role="img" aria-label="Title, over samples seen; last values: label 2"' in drawn(1.0, 2.0)
+
+
+def test_a_stretch_is_tinted_where_it_fades_in_as_far_as_the_run_is():
+    shades = [
+        Shade(0, 0, 20, "4²", "a"),
+        Shade(20, 30, 40, "8²", "b & c"),
+        Shade(40, 80, 90, "16²", "d"),
+        Shade(90, 95, 99, "", ""),
+    ]
+    svg = drawn(*[1.0] * 5, shades=shades)
+    ElementTree.fromstring(svg)
+    assert re.findall(r'class="shade" x="([\d.]+)%" width="([\d.]+)%"', svg) == [("40", "20"), ("80", "20")]
+    assert re.findall(r'class="border" x1="([\d.]+)%"', svg) == ["40", "80"]
+    assert re.findall(r'class="name" x="([\d.]+)%"[^>]*>([^<]*)<', svg) == [("20", "4²"), ("60", "8²"), ("90", "16²")]
+    assert "b &amp; c" in svg
+
+
+def test_a_name_stands_where_there_is_room_for_it():
+    shades = [Shade(0, 0, 96, "4²", ""), Shade(96, 98, 100, "8²", "")]
+    assert re.findall(r'class="name"[^>]*>([^<]*)<', drawn(*[1.0] * 10, shades=shades)) == ["4²"]
+    narrow = [Shade(0, 0, 92, "4²", ""), Shade(92, 96, 100, "8²", "")]
+    assert len(re.findall(r'class="name"', drawn(*[1.0] * 10, shades=narrow))) == 2
+    assert len(re.findall(r'class="name"', drawn(*[1.0] * 10, shades=narrow, ticks=2))) == 1, "a small chart"

@@ -8,8 +8,9 @@ import numpy as np
 import pytest
 
 from gansaku.errors import UsageError
-from gansaku.render import voxels as voxels_module
-from gansaku.render.voxels import WIRE, draw, sheet
+from gansaku.render import faces as faces_module
+from gansaku.render.ramps import RAMP, ramped
+from gansaku.render.voxels import WIRE, draw
 
 WHITE = np.array([255, 255, 255])
 VIEWS = [(30, 25), (0, 0), (45, 90), (100, 10), (200, -35), (350, 60), (-75, -90)]
@@ -127,7 +128,7 @@ def test_no_gap_opens_between_boxes(axis):
 def test_the_memory_limit_does_not_show(monkeypatch):
     voxels = noise(6, 5, 7, share=0.5)
     at_once = draw(voxels, 64)
-    monkeypatch.setattr(voxels_module, "AT_ONCE", 500)
+    monkeypatch.setattr(faces_module, "AT_ONCE", 500)
     assert (draw(voxels, 64) == at_once).all()
 
 
@@ -174,13 +175,87 @@ def test_a_view_of_an_array_draws_like_its_copy_and_is_left_alone():
     assert (values == before).all()
 
 
-def test_a_sheet_holds_the_pictures_row_by_row():
-    grids = np.stack([boxes((3, 4, 5), (i, i, i)) for i in range(3)])
-    picture = sheet(grids, 2, 40, turn=10)
-    assert picture.shape == (80, 80, 3)
-    for index, (row, column) in enumerate([(0, 0), (0, 40), (40, 0)]):
-        assert (picture[row : row + 40, column : column + 40] == draw(grids[index], 40, turn=10)).all()
-    assert not inked(picture[40:, 40:]).any()
+class TestColors:
+    @pytest.mark.parametrize("height", [20, -20])
+    def test_height_is_that_of_the_grid_also_from_below(self, height):
+        """A lone box in a row of five has the ramp's color of its middle, darkened alike in all channels."""
+        for w in range(5):
+            grid = boxes((1, 1, 5), (0, 0, w))
+            picture = draw(grid, 120, turn=30, height=height, color="height").reshape(-1, 3).astype(float)
+            seen = np.median(picture[(picture != 255).any(axis=1)], axis=0)
+            assert hues(seen) == pytest.approx(hues(ramped((w + 0.5) / 5)), abs=0.02)
+
+    def test_probability_is_that_of_each_box(self):
+        values = np.full((3, 1, 1), -1.0)
+        values[:, 0, 0] = [0.1, 0.5, 1.0]
+        picture = draw(values, 150, turn=0, height=0, color="probability").astype(float)
+        for d, value in enumerate(values[:, 0, 0]):
+            middle = 75 + round((d - 1) * 0.96 * 150 / math.hypot(3, 1))
+            assert hues(picture[75, middle]) == pytest.approx(hues(ramped((value + 1) / 2)), abs=0.03)
+
+    def test_a_color_that_stands_for_numbers_changes_no_silhouette(self):
+        voxels = noise(5, 6, 7)
+        expected = inked(draw(voxels, 64, turn=200, height=-35))
+        for color in ("height", "probability"):
+            assert (inked(draw(voxels, 64, turn=200, height=-35, color=color)) == expected).all()
+
+    def test_the_ramp_grows_brighter_all_the_way(self):
+        red, green, blue = ramped(np.linspace(0, 1, 101))
+        assert (np.diff(0.2126 * red + 0.7152 * green + 0.0722 * blue) > 0).all()
+        assert (RAMP[[0, 0, 1, 4, 4]] == ramped(np.array([-1.0, 0.0, 0.25, 1.0, 2.0])).T).all()
+
+
+def hues(color):
+    """Which share of the light is red, green and blue."""
+    return np.asarray(color, float) / np.sum(color)
+
+
+class TestTransparency:
+    @pytest.mark.parametrize(("turn", "height"), VIEWS)
+    @pytest.mark.parametrize("opacity", [1.0, 0.4])
+    def test_a_picture_without_a_background_laid_on_one_is_the_picture_on_it(self, turn, height, opacity):
+        for voxels in (noise(5, 6, 7), np.zeros((5, 6, 7), bool)):
+            how = {"turn": turn, "height": height, "opacity": opacity, "color": "height"}
+            bare = draw(voxels, 64, background=None, **how).astype(float)
+            assert bare.shape == (64, 64, 4)
+            for background in ((255, 255, 255), (10, 60, 200)):
+                cover = bare[..., 3:] / 255
+                laid = bare[..., :3] * cover + (1 - cover) * np.array(background)
+                assert np.abs(laid - draw(voxels, 64, background=background, **how)).max() <= 1.6
+
+    def test_every_pixel_within_a_solid_block_is_as_opaque_as_one_face(self):
+        """No sample belongs to two faces of one surface, and none to no face."""
+        for size, turn, height in ((100, 30, 25), (96, 0, 0), (200, 45, 35), (77, 71, -40)):
+            cover = draw(np.ones((9, 9, 9), bool), size, turn=turn, height=height, background=None, opacity=0.4)[..., 3]
+            solid = draw(np.ones((9, 9, 9), bool), size, turn=turn, height=height, background=None)[..., 3]
+            assert set(np.unique(cover[solid == 255])) == {102}
+
+    @pytest.mark.parametrize("layers", [1, 2, 5])
+    def test_plates_behind_each_other_hide_what_they_leave_of_the_light(self, layers):
+        grid = np.zeros((3, 9, 3), bool)
+        grid[:, : 2 * layers : 2] = True
+        cover = draw(grid, 60, turn=0, height=0, background=None, opacity=0.4)[30, 30, 3]
+        assert cover == pytest.approx(255 * (1 - 0.6**layers), abs=0.6)
+
+    def test_what_is_inside_shows_through_and_only_then(self):
+        hollow = np.ones((9, 9, 9), bool)
+        hollow[1:-1, 1:-1, 1:-1] = False
+        filled = hollow.copy()
+        filled[4, 4, 4] = True
+        assert (draw(hollow, 64) == draw(filled, 64)).all()
+        changed = (draw(hollow, 64, opacity=0.5) != draw(filled, 64, opacity=0.5)).any(axis=-1)
+        assert changed[30:34, 30:34].all()
+        assert changed.mean() < 0.1
+
+    def test_full_opacity_is_the_limit_of_nearly_full(self):
+        voxels = noise(6, 5, 4)
+        assert np.abs(draw(voxels, 64).astype(int) - draw(voxels, 64, opacity=0.999)).max() <= 1
+
+
+def test_a_larger_picture_is_the_same_picture():
+    voxels = noise(6, 5, 4)
+    small, large = draw(voxels, 64).astype(float), draw(voxels, 512).astype(float)
+    assert np.abs(large.reshape(64, 8, 64, 8, 3).mean(axis=(1, 3)) - small).mean() < 3
 
 
 @pytest.mark.parametrize(
@@ -191,6 +266,9 @@ def test_a_sheet_holds_the_pictures_row_by_row():
         (np.ones((2, 2, 2)), {"size": 0}, "size"),
         (np.ones((2, 2, 2)), {"height": 91}, "height"),
         (np.ones((2, 2, 2)), {"turn": math.inf}, "turn"),
+        (np.ones((2, 2, 2)), {"color": "hight"}, "color"),
+        (np.ones((2, 2, 2)), {"opacity": 0.0}, "opacity"),
+        (np.ones((2, 2, 2)), {"opacity": 1.01}, "opacity"),
     ],
 )
 def test_what_cannot_be_drawn_is_refused_by_name(voxels, how, where):

@@ -1,6 +1,6 @@
-"""Two gloo ranks on this machine against one process on the same global batch: the same weights, up to rounding.
+"""Two and four gloo ranks on this machine against one process on the same global batch: the same weights, up to rounding.
 
-One spawn for everything. The ranks write what they find; the tests compare. Loopback only.
+One spawn of each for everything. The ranks write what they find; the tests compare. Loopback only.
 """
 
 import os
@@ -16,18 +16,27 @@ from fixtures import methods
 from fixtures.tiny import PICTURES, VOXELS, copies, data
 from gansaku import ranks
 from gansaku.contract import Phase
-from gansaku.errors import RecipeError
+from gansaku.errors import DataError, RecipeError, Stopped
+from gansaku.evaluation.features import extracted
+from gansaku.evaluation.samples import Generated
+from gansaku.evaluation.sharing import extracted_by_all, help_extract
+from gansaku.extractors.contract import Extracted, Extractor, Identity
 from gansaku.losses import RelativisticAverage
+from gansaku.optimizers import SGD
+from gansaku.ranks import Order
 from gansaku.training import step
 from gansaku.training.state import begin, counts
 from gansaku.training.step import cycle
+from gansaku.training.together import agree, share, take
 
 torch.set_num_threads(1)
 
 MODULES = methods()
-CYCLES, TIMEOUT = 5, 60  # seconds without an answer from the other rank; three times that for all
+CYCLES, TIMEOUT = 5, 60  # seconds without an answer from another rank; ten times that for all
 DIFFER_OVER_RANKS = {"dropout": "every rank draws the masks of its rows from a seed of its own"}
 TRAINED = [name for name in MODULES if name not in DIFFER_OVER_RANKS]
+ACROSS = ["batch_norm", "wgan_gp", "relativistic_average", "minibatch"]  # what four ranks train: each needs the others'
+BY_SGD = ["batch_norm", "wgan_gp", "relativistic_average", "lazy_r1"]
 SHAPES = {"batch_norm": [PICTURES, VOXELS], "wgan_gp": [PICTURES, VOXELS], "relativistic_average": [PICTURES, VOXELS]}
 
 
@@ -45,8 +54,18 @@ def trained(name, shape):
     return {"tensors": copies(state), "signals": signals, "counts": counts(state)}
 
 
-def everything():
-    return {f"{name} {len(shape) - 1}d": trained(name, shape) for name in TRAINED for shape in SHAPES.get(name, [PICTURES])}
+def by_sgd(name):
+    """All tensors after 20 cycles of plain SGD in fp32."""
+    recipe = recipe_of(name, PICTURES)
+    recipe = recipe.but({f"{player}.optimizer": SGD() for player in recipe.players})
+    state, source = begin(recipe), data(recipe)
+    for _ in range(20):
+        cycle(state, recipe, source)
+    return copies(state)
+
+
+def everything(names=TRAINED):
+    return {f"{name} {len(shape) - 1}d": trained(name, shape) for name in names for shape in SHAPES.get(name, [PICTURES])}
 
 
 def test_what_a_network_draws_by_itself_comes_from_another_seed_on_every_rank(monkeypatch):
@@ -61,12 +80,12 @@ def test_what_a_network_draws_by_itself_comes_from_another_seed_on_every_rank(mo
 
 
 def numbers():
-    """(6, 2): what both ranks hold together."""
-    return torch.arange(12, dtype=torch.float64).reshape(6, 2).sin()
+    """(12, 2): what all ranks hold together."""
+    return torch.arange(24, dtype=torch.float64).reshape(12, 2).sin()
 
 
 def weights():
-    return torch.arange(6, dtype=torch.float64).cos()
+    return torch.arange(12, dtype=torch.float64).cos()
 
 
 def slopes(rows, everyone):
@@ -90,14 +109,86 @@ def sums(rows, over_all):
     return first.detach(), second
 
 
-def work(rank, folder):
+def not_agreeing():
+    """What is said when the last rank's state is one bit off."""
+    state = begin(MODULES["lazy_r1"].recipe())
+    agree_now(state)  # nothing is said of equal ones
+    if ranks.mine() == ranks.count() - 1:
+        first = next(iter(state.nets["generator"].parameters()))
+        first.view(torch.int32).view(-1)[3] ^= 1
+    try:
+        agree_now(state)
+    except Stopped as error:
+        return str(error)
+    return ""
+
+
+def agree_now(state):
+    if ranks.mine():
+        assert ranks.told() == Order.AGREE
+    agree(state)
+
+
+def taken():
+    """Rank 0's state after a cycle by itself, on all ranks."""
+    recipe = MODULES["batch_norm"].recipe()
+    state = begin(recipe)
+    if ranks.mine() == 0:
+        with ranks.alone():
+            cycle(state, recipe, data(recipe))
+        share(state)
+    else:
+        assert ranks.told() == Order.STATE
+        take(state)
+    return {"tensors": copies(state), "counts": counts(state)}
+
+
+class Means(Extractor):
+    """One feature and one logit of each sample; fails where it sees `broken`."""
+
+    identity, resize, precision, features, classes = Identity("means", ""), "none", "fp32", 1, 1
+    broken = False
+
+    def __call__(self, samples):
+        if self.broken:
+            raise ZeroDivisionError("no features today")
+        means = samples.float().flatten(1).mean(1, keepdim=True)
+        return Extracted(means, -means)
+
+
+def samples():
+    """Sample i is grey i modulo 256."""
+
+    def make(numbers):
+        return torch.tensor([(i % 256) / 127.5 - 1 for i in numbers]).view(-1, 1, 1, 1).expand(-1, 3, 2, 2)
+
+    return Generated("greys", {}, (3, 2, 2), make, kept=False)
+
+
+def features(n, broken=False):
+    """Of all ranks together on rank 0, beside one rank alone; what went wrong on the others."""
+    extractor = Means()
+    extractor.broken = broken and ranks.mine() == 1
+    if ranks.mine():
+        assert ranks.told() == Order.SCORE
+        return help_extract(samples(), n, extractor)
+    with ranks.alone():
+        try:
+            return tuple(extracted_by_all(samples(), n, extractor))
+        except DataError as error:
+            return str(error)
+
+
+def work(rank, folder, world):
     """What one rank does."""
     torch.set_num_threads(1)
     os.environ["GLOO_SOCKET_IFNAME"] = "lo"
     distributed.init_process_group(
-        "gloo", init_method=f"file://{folder}/meet", rank=rank, world_size=2, timeout=timedelta(seconds=TIMEOUT)
+        "gloo", init_method=f"file://{folder}/meet", rank=rank, world_size=world, timeout=timedelta(seconds=TIMEOUT)
     )
-    rows = slice(3 * rank, 3 * rank + 3)
+    ranks.take_orders(distributed.new_group(backend="gloo", timeout=timedelta(seconds=TIMEOUT)))
+    each = 12 // world
+    rows = slice(each * rank, each * rank + each)
     several = [torch.full((2,), rank + 1.0), torch.full((2, 3), 4.0 * rank), torch.tensor(10.0 * rank)]
     ranks.add_up(several)
     try:
@@ -116,19 +207,26 @@ def work(rank, folder):
         "several": several,
         "rows": [tuple(piece.rows) for piece in pieces],
         "refused": refused,
-        "trained": everything(),
+        "trained": everything(TRAINED if world == 2 else ACROSS),
+        "by_sgd": {name: by_sgd(name) for name in BY_SGD},
+        "not_agreeing": not_agreeing(),
+        "taken": taken(),
+        "features": [features(n) for n in (5, 64, 300)],
+        "failed": features(100, broken=True),
+        "text": ranks.tell_text("貝 of rank 0" if rank == 0 else "another"),
     }
     torch.save(found, Path(folder) / f"{rank}.pt")
     distributed.destroy_process_group()
 
 
-@pytest.fixture(scope="module")
-def both(tmp_path_factory):
-    """What the two ranks found."""
+@pytest.fixture(scope="module", params=[2, 4], ids=["2 ranks", "4 ranks"])
+def both(request, tmp_path_factory):
+    """What all ranks found."""
+    world = request.param
     folder = tmp_path_factory.mktemp("ranks")
     context = multiprocessing.get_context("spawn")
-    processes = [context.Process(target=work, args=(rank, str(folder)), daemon=True) for rank in range(2)]
-    end = monotonic() + 3 * TIMEOUT
+    processes = [context.Process(target=work, args=(rank, str(folder), world), daemon=True) for rank in range(world)]
+    end = monotonic() + 10 * TIMEOUT
     try:
         for process in processes:
             process.start()
@@ -136,13 +234,13 @@ def both(tmp_path_factory):
             processes[0].join(0.05)
             if any(process.exitcode for process in processes):  # the other one would wait for it
                 break
-        assert [process.exitcode for process in processes] == [0, 0], "a rank failed or hung; its message is above"
+        assert {process.exitcode for process in processes} == {0}, "a rank failed or hung; its message is above"
     finally:
         for process in processes:
             if process.is_alive():
                 process.kill()
             process.join()
-    return [torch.load(folder / f"{rank}.pt") for rank in range(2)]
+    return [torch.load(folder / f"{rank}.pt") for rank in range(world)]
 
 
 @pytest.fixture(scope="module")
@@ -151,11 +249,16 @@ def alone():
     return everything()
 
 
-CASES = [f"{name} {len(shape) - 1}d" for name in TRAINED for shape in SHAPES.get(name, [PICTURES])]
+CASES = [
+    pytest.param(world, f"{name} {len(shape) - 1}d", id=f"{world} ranks-{name} {len(shape) - 1}d")
+    for world, names in ((2, TRAINED), (4, ACROSS))
+    for name in names
+    for shape in SHAPES.get(name, [PICTURES])
+]
 
 
-@pytest.mark.parametrize("case", CASES)
-def test_two_ranks_train_what_one_process_trains(both, alone, case):
+@pytest.mark.parametrize(("both", "case"), CASES, indirect=["both"])
+def test_ranks_train_what_one_process_trains(both, alone, case):
     """Weights, buffers, averages, moments and memory within 1e-9. The three that matter most run in 2D and in 3D:
     batch norm's statistics over the global batch, WGAN-GP's second order, the relativistic average's gathered means."""
     for found in both:
@@ -168,14 +271,26 @@ def test_two_ranks_train_what_one_process_trains(both, alone, case):
             )
 
 
-@pytest.mark.parametrize("case", CASES)
-def test_both_ranks_end_with_the_same_bits(both, case):
-    first, second = (found["trained"][case] for found in both)
-    assert [n for n, value in first["tensors"].items() if not torch.equal(value, second["tensors"][n])] == []
-    assert [n for n, value in first["signals"].items() if not torch.equal(value, second["signals"][n])] == []
+@pytest.mark.parametrize(("both", "case"), CASES, indirect=["both"])
+def test_all_ranks_end_with_the_same_bits(both, case):
+    first, *others = (found["trained"][case] for found in both)
+    for other in others:
+        assert [n for n, value in first["tensors"].items() if not torch.equal(value, other["tensors"][n])] == []
+        assert [n for n, value in first["signals"].items() if not torch.equal(value, other["signals"][n])] == []
 
 
-@pytest.mark.parametrize("case", CASES)
+@pytest.mark.parametrize("name", BY_SGD)
+def test_in_fp32_with_sgd_twenty_cycles_are_those_of_one_process(both, name):
+    """Within 1e-6 of the largest weight: the order of sums is another, nothing else."""
+    mine = by_sgd(name)
+    for found in both:
+        for tensor, value in mine.items():
+            if value.is_floating_point() and value.numel():
+                apart = (found["by_sgd"][name][tensor] - value).abs().max()
+                assert apart <= 1e-6 * max(1.0, float(value.abs().max())), tensor
+
+
+@pytest.mark.parametrize(("both", "case"), CASES, indirect=["both"])
 def test_signals_are_means_over_the_global_batch(both, alone, case):
     for found in both:
         theirs, mine = found["trained"][case]["signals"], alone[case]["signals"]
@@ -185,9 +300,45 @@ def test_signals_are_means_over_the_global_batch(both, alone, case):
 
 
 def test_every_rank_knows_its_place_and_its_rows(both):
-    assert [(found["count"], found["mine"]) for found in both] == [(2, 0), (2, 1)]
-    assert [found["rows"] for found in both] == [[(0, 3, 8), (3, 4, 8)], [(4, 7, 8), (7, 8, 8)]]
-    assert all("7 does not divide by 2 processes" in found["refused"] for found in both)
+    world = len(both)
+    assert [(found["count"], found["mine"]) for found in both] == [(world, rank) for rank in range(world)]
+    rows = {2: [[(0, 3, 8), (3, 4, 8)], [(4, 7, 8), (7, 8, 8)]], 4: [[(2 * i, 2 * i + 2, 8)] for i in range(4)]}
+    assert [found["rows"] for found in both] == rows[world]
+    assert all(f"7 does not divide by {world} processes" in found["refused"] for found in both)
+
+
+def test_ranks_whose_states_differ_by_one_bit_all_stop_and_say_where(both):
+    last = len(both) - 1
+    for found in both:
+        assert found["not_agreeing"].startswith(f"rank {last}: has another net/generator/")
+        assert "than rank 0 after 0 samples" in found["not_agreeing"]
+
+
+def test_the_state_of_rank_0_is_everyones(both):
+    first, *others = (found["taken"] for found in both)
+    assert first["counts"]["seen"] > 0
+    for other in others:
+        assert other["counts"] == first["counts"]
+        assert other["tensors"].keys() == first["tensors"].keys()
+        assert [n for n, value in first["tensors"].items() if not torch.equal(value, other["tensors"][n])] == []
+
+
+def test_features_of_all_ranks_are_those_of_one_in_their_order(both):
+    first, *others = (found["features"] for found in both)
+    for n, found in zip((5, 64, 300), first, strict=True):
+        wanted = extracted(samples(), n, Means())
+        assert torch.equal(found[0], wanted.features)
+        assert torch.equal(found[1], wanted.logits)
+    assert others == [[[], [], []]] * len(others)
+
+
+def test_a_rank_whose_features_fail_says_so_and_keeps_nobody_waiting(both):
+    assert "has features that are not finite" in both[0]["failed"]
+    assert both[1]["failed"] == ["rank 1: ZeroDivisionError: no features today"]
+
+
+def test_a_text_of_rank_0_reaches_all(both):
+    assert {found["text"] for found in both} == {"貝 of rank 0"}
 
 
 def test_one_process_is_one_rank_and_its_seam_the_identity():
@@ -202,7 +353,8 @@ def test_gather_gives_all_rows_in_the_order_of_the_ranks(both):
 
 
 @pytest.mark.parametrize(
-    ("seam", "whole"), [("gather", lambda: slopes(slice(0, 6), lambda x: x)), ("total", lambda: sums(slice(0, 6), lambda x: x))]
+    ("seam", "whole"),
+    [("gather", lambda: slopes(slice(0, 12), lambda x: x)), ("total", lambda: sums(slice(0, 12), lambda x: x))],
 )
 def test_gradients_through_the_seam_are_those_of_the_whole_twice(both, seam, whole):
     """The loss is the sum over the ranks; so is the penalty on its gradient."""
@@ -214,7 +366,8 @@ def test_gradients_through_the_seam_are_those_of_the_whole_twice(both, seam, who
 def test_add_up_replaces_each_tensor_by_its_sum_in_one_message(both):
     for found in both:
         assert [t.shape for t in found["several"]] == [(2,), (2, 3), ()]
-        assert [t.flatten().tolist() for t in found["several"]] == [[3.0, 3.0], [4.0] * 6, [10.0]]
+        wanted = {2: [[3.0] * 2, [4.0] * 6, [10.0]], 4: [[10.0] * 2, [24.0] * 6, [60.0]]}
+        assert [t.flatten().tolist() for t in found["several"]] == wanted[len(both)]
 
 
 def test_add_up_sends_its_dtypes_in_an_order_that_all_ranks_share(monkeypatch):

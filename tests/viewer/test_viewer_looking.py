@@ -115,6 +115,15 @@ class TestPictures:
         else:
             alike(picture, expected, 0.97)
 
+    @pytest.mark.parametrize("color", ["height", "probability"])
+    def test_boxes_have_the_colors_that_python_gives_them(self, open_grids, color):
+        levels = np.random.default_rng(0).integers(0, 256, (6, 7, 8), np.uint8)
+        browser = open_grids(levels, **LARGE)
+        browser.run(f"paintWith({['wood', 'height', 'probability'].index(color)})")
+        for turn, height in ((30, 25), (200, -35)):
+            expected = draw((levels + 0.5) / 128 - 1, SIDE, turn=turn, height=height, color=color)
+            alike(as_python_draws(browser, levels.shape, turn, height), expected, 0.97)
+
     def test_a_solid_block_has_no_gap_and_what_is_empty_is_a_wire(self, open_grids):
         picture = as_python_draws(open_grids(np.ones((40, 40, 40), bool), **LARGE), (40, 40, 40), 30, 25)
         rows = inked(picture)

@@ -88,7 +88,13 @@ class Batches:
         self.device, self.dtype, self.channels_last = torch.device(device), dtype, channels_last
         self.order = Order(len(split_rows(dataset, split)), seed)
 
-    def __call__(self, seen: int, start: int, stop: int) -> tuple[Tensor, Tensor, dict[str, Tensor]]:
+    @property
+    def count(self) -> int:
+        """Samples of a pass."""
+        return self.order.count
+
+    def __call__(self, seen: int, start: int, stop: int, batch: int = 0) -> tuple[Tensor, Tensor, dict[str, Tensor]]:
+        """Rows start to stop of the `batch` samples that come after `seen` ones; only streamed data ask how many it has."""
         places = (seen + start, stop - start)
         rows = self.order.indices(*places) + split_rows(self.dataset, self.split).start
         return (
@@ -116,7 +122,10 @@ class Batches:
 
     def samples(self, rows: Indices, mirrored: NDArray[np.bool_] | None = None) -> Tensor:
         """Rows of the store as (N, C, *S) in [-1, 1]; `mirrored` (N,) says which are turned left to right."""
-        stored = self.dataset.rows(rows)
+        return self.made(self.dataset.rows(rows), mirrored)
+
+    def made(self, stored: Bytes, mirrored: NDArray[np.bool_] | None) -> Tensor:
+        """The same of samples (N, *S, C) that are nobody else's."""
         if mirrored is not None and mirrored.any():
             axis = 1 if self.dataset.voxels else 2  # of (n, *S, C)
             backwards = np.arange(stored.shape[axis])[::-1]

@@ -40,12 +40,14 @@ def write(
     identity: Any = None,
     progress: Progress = lambda done, total: None,
     total: int = 0,
+    stream: Mapping[str, Any] | None = None,
 ) -> None:
     """Write a store whole or not at all, holding one block in memory at a time.
 
     With an `identity`, `blocks(i)` makes the blocks from number i on, and a preparation that was killed goes on. `dedupe`
     leaves out repetitions of a sample. `shard` is how many bytes of samples a file may hold; more go into several.
-    `tally` gets the accounts of all blocks. Raises Stopped when too much was bad, DiskError; errors of `blocks` pass through.
+    `tally` gets the accounts of all blocks. `stream` is the list of shards that the samples are taken from. Raises Stopped
+    when too much was bad, DiskError; errors of `blocks` pass through.
     """
     tally = tally if tally is not None else Tally(source=source)
     with workplace(path, [os.getpid(), os.urandom(8).hex()] if identity is None else identity) as pieces:
@@ -72,6 +74,9 @@ def write(
             "policy": dict(policy or {}),
             "report": tally.report,
         }
+        if stream is not None:
+            listed = json.dumps([content.fingerprint, stream["fingerprint"]])
+            about |= {"stream": dict(stream), "fingerprint": hashlib.sha256(listed.encode()).hexdigest()}
         row = math.prod(row_shape(shape))
         ends = list(range(per_file, len(content.labels), per_file)) if (per_file := (shard or 0) // row) else []
         folder = path.with_name(f"{path.stem}-{content.fingerprint[:12]}.shards")

@@ -235,8 +235,9 @@ def status_of(path: Path, source: str) -> os.stat_result:
     except PermissionError as error:
         raise DataError(source, "may not be read; change its permissions", "DATA_DENIED") from error
     except (OSError, ValueError) as error:
-        raise DataError(source, f"is neither a file or folder nor a bundled set{nearest(source, list(WORDS))}",
-                        "DATA_MISSING") from error  # fmt: skip
+        why = f"is neither a file or folder nor a bundled set{nearest(source, list(WORDS))}"
+        address = f"is an address; `gansaku prepare {source} DEST.h5 --stream` makes data of it"
+        raise DataError(source, address if "://" in source else why, "DATA_MISSING") from error
 
 
 def stamp(status: os.stat_result) -> list[int]:

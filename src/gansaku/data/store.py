@@ -113,11 +113,13 @@ class Dataset:
     stored: Bytes | Shards  # mapped, not read: pictures (N, *S, C), voxels (N, bytes)
     names: Sequence[str] = ()  # where each sample came from; () where that is not known
     policy: dict[str, Any] | None = None
+    stream: dict[str, Any] | None = None  # where the training samples are, if these are but some of them (`data.streams`)
     again: str = ""  # what opens it again, as `train --data` takes it; the source where it is empty
 
     @property
     def facts(self) -> Facts:
-        return Facts(self.name, self.shape, self.counts["train"], self.classes, tuple(self.columns))
+        count = self.counts["train"] if self.stream is None else sum(count for _, count, _ in self.stream["shards"])
+        return Facts(self.name, self.shape, count, self.classes, tuple(self.columns))
 
     @property
     def voxels(self) -> bool:
@@ -220,6 +222,7 @@ def read(path: Path, file: Any) -> Dataset:
         and labels.dtype == np.int64
         and isinstance(about["report"], dict)
         and isinstance(about.get("policy", {}), dict)
+        and isinstance(about.get("stream", {}), dict)
         and all(isinstance(name, str) for name in (*classes, about["name"], about["source"]))
         and all(values.shape == (len(stored),) for values in (labels, *columns.values()))
         and labels.min() >= 0
@@ -233,8 +236,10 @@ def read(path: Path, file: Any) -> Dataset:
             "H5_CORRUPT",
         )
     name, source, report = (about[key] for key in ("name", "source", "report"))
-    policy = about.get("policy")
-    return Dataset(path, name, shape, classes, labels, columns, counts, fingerprint, source, report, stored, names, policy)
+    policy, stream = about.get("policy"), about.get("stream")
+    return Dataset(
+        path, name, shape, classes, labels, columns, counts, fingerprint, source, report, stored, names, policy, stream
+    )
 
 
 def mapped(path: Path, file: Any, row: tuple[int, ...]) -> Bytes:

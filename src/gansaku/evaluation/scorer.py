@@ -14,7 +14,7 @@ from gansaku import __version__
 from gansaku.errors import DataError, UsageError, nearest
 from gansaku.evaluation.features import extracted, key, prune
 from gansaku.evaluation.samples import Samples
-from gansaku.extractors.contract import Extractor
+from gansaku.extractors.contract import Extracted, Extractor
 from gansaku.extractors.registry import STANDARD
 from gansaku.metrics.contract import Metric, Need, Output, Side
 from gansaku.metrics.frechet import curve, extrapolated
@@ -54,6 +54,7 @@ class Scorer:
     cache: Path | None = None
     progress: Callable[[str, int, int], None] = lambda what, done, total: None
     device: str = "cpu"
+    extract: Callable[..., Extracted] = extracted  # as `features.extracted`
     _side: Side | None = field(default=None, init=False)
     _references: dict[int, Any] = field(default_factory=dict, init=False)
     _parts: dict[int, Side] = field(default_factory=dict, init=False)
@@ -108,7 +109,7 @@ class Scorer:
         if needs & {"features", "logits"} and n:
             assert self.extractor is not None
             cache = self.cache if samples.kept else None
-            features, logits = extracted(samples, n, self.extractor, cache, progress, self.device)
+            features, logits = self.extract(samples, n, self.extractor, cache, progress, self.device)
         if "samples" in needs and n:
             size = n * torch.Size(samples.shape).numel()
             if size > MEMORY:

@@ -1,7 +1,7 @@
 """Takes looks at a training, without touching it.
 
-The generator that is shown is used in evaluation mode, as for sheets; what else is used is a copy (see `asking`). No other
-rank is called: layers that look across the batch would do so in training mode, so with many ranks nothing of D is said.
+The generator that is shown is used in evaluation mode, as for sheets; what else is used is a copy (see `asking`). Of many
+ranks, the one that looks does so by itself.
 """
 
 from __future__ import annotations
@@ -43,8 +43,8 @@ class Looker:
         self._size: tuple[int, ...] = ()
 
     def _serves(self, signal: Signal) -> bool:
-        there = {"features": self._extractor is not None, "outputs": ranks.count() == 1,
-                 "held_out": self._held_out is not None, "classes": self.recipe.classes > 0}  # fmt: skip
+        there = {"features": self._extractor is not None, "outputs": True, "held_out": self._held_out is not None,
+                 "classes": self.recipe.classes > 0}  # fmt: skip
         return len(self.recipe.shape) - 1 in signal.dimensions and all(there[need] for need in signal.needs)
 
     def prepare(self, state: State) -> None:
@@ -76,7 +76,7 @@ class Looker:
     def look(self, state: State) -> Look:
         """What there is to see of a state now; of the same state always the same."""
         recipe, phase, first = self.recipe, self.recipe.phase(state.seen), state.seen + REFERENCE
-        with torch.random.fork_rng([state.device] if state.device.type == "cuda" else []):
+        with ranks.alone(), torch.random.fork_rng([state.device] if state.device.type == "cuda" else []):
             torch.manual_seed(key("look", recipe.seed, state.turns))
             real = self._train.piece(first, min(SAMPLES, self._train.there), phase)
             shown = shown_generator(state)
@@ -86,7 +86,7 @@ class Looker:
                 generated=self._side(fake, torch.arange(SAMPLES) % max(1, recipe.classes)),
                 real=self._side(real.real, real.labels),
                 nudge=nudged(shown, recipe, phase),
-                outputs=outputs(state, recipe, self._train, self._held_out, first) if ranks.count() == 1 else None,
+                outputs=outputs(state, recipe, self._train, self._held_out, first),
                 by_class=self._by_class(shown, phase),
             )
 

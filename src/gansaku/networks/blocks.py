@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any, Literal
 
 import torch
 from torch import Tensor, nn
+from torch.nn import functional
 from torch.nn.modules.batchnorm import _BatchNorm
 from torch.nn.utils.parametrizations import spectral_norm
 
 from gansaku import ranks
 from gansaku.errors import RecipeError
+from gansaku.networks import patches
 
 
 @contextmanager
@@ -31,20 +33,40 @@ def in_safe_precision(x: Tensor, kernel: tuple[int, ...], sides: tuple[int, ...]
 
 
 class Conv3d(nn.Conv3d):
-    """torch's, in a precision that is safe."""
+    """torch's, in a precision that is safe; or as matrix products, where they are faster."""
 
     def forward(self, x: Tensor) -> Tensor:
+        weight = self.weight  # read once: spectral norm moves its vectors with every reading
+        if doubles(self, x.shape[2:]) and patches.pays(weight, len(x) * math.prod(x.shape[2:]) // 8):
+            return patches.convolution(x, weight, self.bias)
         with in_safe_precision(x, self.kernel_size, x.shape[2:]) as safe:
-            return super().forward(safe)
+            y: Tensor = self._conv_forward(safe, weight, self.bias)
+            return y
 
 
 class ConvTranspose3d(nn.ConvTranspose3d):
-    """torch's, in a precision that is safe: kernels with even sides always were."""
+    """torch's, in a precision that is safe: kernels with even sides always were; or as matrix products."""
 
     def forward(self, x: Tensor, output_size: list[int] | None = None) -> Tensor:
+        if output_size is not None:
+            return super().forward(x, output_size)
+        weight, bias, sides, padding = self.weight, self.bias, x.shape[2:], self.padding
+        if doubles(self, [2 * side for side in sides]) and patches.pays(weight, len(x) * math.prod(sides)):
+            return patches.transposed_convolution(x, weight, bias)
+        if max(sides) == 1 and {*padding, *self.output_padding} == {0} and self.groups == 1 and patches.laid_out(weight):
+            return patches.from_points(x, weight, bias)
         odd = tuple(side for side in self.kernel_size if side % 2) or (1,)
-        with in_safe_precision(x, odd, x.shape[2:]) as safe:
-            return super().forward(safe, output_size)
+        with in_safe_precision(x, odd, sides) as safe:
+            settings: Any = self.stride, padding, self.output_padding, self.groups, self.dilation
+            return functional.conv_transpose3d(safe, weight, bias, *settings)
+
+
+def doubles(layer: nn.Conv3d | nn.ConvTranspose3d, large: Sequence[int]) -> bool:
+    """Whether it leads to or from twice the sides as `patches` does: four wide, stride 2, padding 1; `large` are twice them."""
+    wide, stride, padding = set(layer.kernel_size), set(layer.stride), set(layer.padding)
+    kind = (wide, stride, padding, {*layer.dilation, layer.groups}, set(layer.output_padding), layer.padding_mode)
+    usual = kind == ({patches.KERNEL}, {patches.STRIDE}, {patches.PADDING}, {1}, {0}, "zeros")
+    return usual and min(large) >= patches.KERNEL and not any(side % 2 for side in large)
 
 
 CONV: dict[int, Any] = {2: nn.Conv2d, 3: Conv3d}

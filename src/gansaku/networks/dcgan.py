@@ -6,16 +6,18 @@ One pair for every size base·2ᵏ: 32, 48, 64, 96, 128 … pixels, 16³ … 64�
 from __future__ import annotations
 
 import itertools
+import math
 from typing import Any, ClassVar, Literal
 
 import torch
 from torch import Tensor, nn
+from torch.nn.utils.parametrizations import spectral_norm
 
 from gansaku.contract import Network, Phase, Verdict
 from gansaku.networks.blocks import CONV, AnyNorm, Grow, Init, Stem, bound_spectra, doublings, finish, grow, halve, initialize
 from gansaku.networks.chainer_gan_lib import code
 from gansaku.networks.counted import dropped, keys, noisy
-from gansaku.networks.piecewise import slope
+from gansaku.networks.piecewise import passed, slope, transposed, uncached
 from gansaku.networks.resampling import Halving
 from gansaku.parts import part, require
 
@@ -90,7 +92,8 @@ class DCGANDiscriminator(Network):
     The first layer is not normalized. Without normalization the convolutions have biases, and the last layer starts
     at half its size, so that the first logits are small. `halve` average or max: a 3 × 3 convolution and a pooling in the
     place of the strided one; `leak` 0: ReLU. With `label_planes` classes the label's ±1 code is joined to x as that many
-    channels, or as `embedding` learned ones.
+    channels, or as `embedding` learned ones. With `classes` the label's learned vector times the last map's mean is added to
+    the logits (projection, Miyato & Koyama 2018, arXiv:1802.05637, eq. 4), and begins as small as they do.
     """
 
     shape: tuple[int, ...]
@@ -104,6 +107,7 @@ class DCGANDiscriminator(Network):
     halve: Halve = "stride"
     label_planes: int = 0
     embedding: int = 0
+    classes: int = 0
 
     players: ClassVar[tuple[str, ...]] = ("discriminator",)
 
@@ -111,6 +115,7 @@ class DCGANDiscriminator(Network):
         check_shape(self.shape, self.width)
         check_choices(self.leak, self.label_planes, self.embedding, "label_planes")
         require(self.logits >= 1, "logits", f"{self.logits} is no number of logits")
+        require(self.classes >= 0, "classes", f"{self.classes} is no number of classes; use 0 or more")
 
     @property
     def ties_samples(self) -> bool:
@@ -118,7 +123,7 @@ class DCGANDiscriminator(Network):
 
     @property
     def reads_labels(self) -> bool:
-        return self.label_planes > 0
+        return self.label_planes + self.classes > 0
 
     @property
     def piecewise_linear(self) -> bool:
@@ -216,11 +221,16 @@ class Discriminator(nn.Module):
             layers.append(finish(smaller, outside, norm, activation(part.leak), part.norm_first))
         last = CONV[dims](channels[-1], part.logits, base, bias=not normed)
         self.layers, self.last = nn.Sequential(*layers), last
+        self.projection = nn.Embedding(part.classes, channels[-1]) if part.classes else None
         initialize(self, part.init, part.leak)
+        if self.projection is not None:
+            nn.init.normal_(self.projection.weight, 0.0, 0.5 / math.sqrt(channels[-1]))
         if part.norm == "none":
             last.weight.data.mul_(0.5)
         if part.norm == "spectral":
             bound_spectra(self)
+            if self.projection is not None and not self.projection.weight.is_meta:
+                spectral_norm(self.projection)
 
     def forward(self, x: Tensor, labels: Tensor | None, phase: Phase | None) -> Verdict:
         if self.label is not None:
@@ -228,8 +238,18 @@ class Discriminator(nn.Module):
             planes = self.label(labels, x).view(len(x), -1, *[1] * (x.ndim - 2))
             x = torch.cat([x, planes.expand(-1, -1, *x.shape[2:])], 1)
         features: Tensor = self.layers(x)
-        return Verdict(logits=self.last(features).flatten(1), features=features.flatten(1))
+        logits = self.last(features).flatten(1)
+        if self.projection is not None:
+            logits = logits + (self.projection(labels) * features.flatten(2).mean(2)).sum(1, keepdim=True)
+        return Verdict(logits=logits, features=features.flatten(1))
 
     def slope(self, x: Tensor, labels: Tensor | None, phase: Phase | None) -> Tensor:
         """The gradient of the summed logits by x, for a network without norms."""
-        return slope(nn.Sequential(self.layers, self.last), x)
+        if self.projection is None:
+            return slope(nn.Sequential(self.layers, self.last), x)
+        with torch.no_grad(), uncached(x):
+            features, back = passed(self.layers, x)
+            logits = self.last(features)
+        own: Tensor = self.projection(labels) * logits.shape[1] / features[0, 0].numel()  # each logit has it in it
+        gradient = transposed(self.last, torch.ones_like(logits), features.shape)
+        return back(gradient + own.to(gradient.dtype).view(*features.shape[:2], *[1] * (x.ndim - 2)))

@@ -42,7 +42,8 @@ def progressive(facts: Facts) -> Recipe:
             optimizers anew at each size.
     Departs: the paper's rate of 1.5e-3 at the largest sizes is 1e-3 here; batch 4 at 1024 px as at 512.
     Expect: FID 8.04 on CelebA-HQ at 256 px in two weeks of one V100 at 1024 (the program's README). MEASURED: not yet.
-    Watch:  a phase that ends worse than the one before: more batch, or a longer phase.
+    Watch:  a phase that ends worse than the one before, as the log says at its end: more batch, or a longer phase; or let
+            --growth-gate stop or extend see to it.
     """
     return grown(facts, BATCHES, PHASE, LENGTH)
 
@@ -58,7 +59,7 @@ def progressive_article(facts: Facts) -> Recipe:
             7): reflecting borders, the drift on real samples and fakes, no weight average, Adam 1e-3, β (0, 0.99).
     Departs: latents for D's step and G's step are drawn separately here.
     Expect: "fine up to 64, worse at 128, broken at 256", says the article. MEASURED: not yet.
-    Watch:  the score of each phase at its own size; batches of 4.
+    Watch:  the score of each phase at its own size, and what is said when 128 px ends; batches of 4.
     """
     return articles(facts, ARTICLES)
 

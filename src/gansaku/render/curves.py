@@ -21,6 +21,7 @@ COLOURS = 8
 COLUMNS = 600  # of pixels, that a chart's points are thinned out to
 WIDE, HIGH = 2000, 1000  # the inner picture, in whole steps finer than a pixel
 LARGEST = 1e300  # beyond it a number counts as infinite: ranges would overflow
+NAME_ROOM = 0.25  # of the width, divided by the vertical steps: a small chart has fewer of them, and less room for a name
 MARKS = ("start", "alarm", "non-finite", "stopped")  # kinds of events that have their own looks
 
 
@@ -47,6 +48,16 @@ class Mark(NamedTuple):
     sentence: str
 
 
+class Shade(NamedTuple):
+    """A stretch of the run that stands behind the lines: tinted up to `tinted`, and with its name above."""
+
+    start: float
+    tinted: float
+    stop: float
+    name: str
+    sentence: str
+
+
 class Scale(NamedTuple):
     """The vertical axis: its two ends, their logarithms if it is logarithmic, and the values at its ticks."""
 
@@ -69,6 +80,7 @@ def chart(
     bounds: tuple[float, float] | None = None,
     marks: Sequence[Mark] = (),
     ticks: int = 5,
+    shades: Sequence[Shade] = (),
 ) -> str:
     """The curves from 0 to `end` samples seen. The vertical axis is `bounds`, or holds all values, in so many steps or fewer.
 
@@ -84,6 +96,7 @@ def chart(
     return "".join(
         [
             f'{head} data-end="{end:.0f}" data-bottom="{scale.bottom:.6g}" data-top="{scale.top:.6g}" data-log="{int(log)}">',
+            *shaded(shades, end, NAME_ROOM / ticks),
             *axes(scale, end, ticks + 1),
             *hairlines(marks, end),
             *(area(one, scale, end) for one in series if one.band),
@@ -201,6 +214,22 @@ def axes(scale: Scale, end: float, across: int) -> Iterator[str]:
         yield f'<text x="-8" y="{y}" dy=".32em" text-anchor="end">{short(tick, digits)}</text>'
     for tick in ticks_between(0, end, across):
         yield f'<text x="{percent(tick / end)}" y="100%" dy="1.6em" text-anchor="middle">{short(tick)}</text>'
+
+
+def shaded(shades: Sequence[Shade], end: float, room: float) -> Iterator[str]:
+    """Each stretch that has begun, its name where it takes up so much of the width."""
+    for one in shades:
+        if one.start >= end:
+            continue
+        stop = min(one.stop, end)
+        if one.tinted > one.start:
+            x, width = percent(one.start / end), percent((min(one.tinted, stop) - one.start) / end)
+            yield f'<rect class="shade" x="{x}" width="{width}" height="100%"><title>{escape(one.sentence)}</title></rect>'
+        if one.start > 0:
+            yield f'<line class="border" x1="{percent(one.start / end)}" x2="{percent(one.start / end)}" y2="100%"/>'
+        if (stop - one.start) / end >= room:
+            x = percent((one.start + stop) / 2 / end)
+            yield f'<text class="name" x="{x}" y="0" dy="-4" text-anchor="middle">{escape(one.name)}</text>'
 
 
 def hairlines(marks: Sequence[Mark], end: float) -> Iterator[str]:

@@ -39,11 +39,11 @@ def tiles(samples: Pixels, side: int | None = None) -> Pixels:
     return pictures.repeat(times, 1).repeat(times, 2)
 
 
-def sheet(pictures: Pixels, columns: int, gap: int = 2) -> Pixels:
-    """Pictures (N, H, W, 3) row by row in one (H', W', 3), white between them; what is left of the last row is white."""
+def sheet(pictures: Pixels, columns: int, gap: int = 2, color: int | tuple[int, ...] = PAPER) -> Pixels:
+    """Pictures (N, H, W, C) row by row in one (H', W', C), of this color between them and in what is left of the last row."""
     n, height, width, channels = pictures.shape
     rows = -(-n // columns)
-    paper = np.full((rows * (height + gap) + gap, columns * (width + gap) + gap, channels), PAPER, np.uint8)
+    paper = np.full((rows * (height + gap) + gap, columns * (width + gap) + gap, channels), color, np.uint8)
     for i, picture in enumerate(pictures):
         top, left = (i // columns) * (height + gap) + gap, (i % columns) * (width + gap) + gap
         paper[top : top + height, left : left + width] = picture
@@ -149,10 +149,11 @@ def png(picture: Pixels, notes: Mapping[str, str] | None = None, effort: int = E
     return buffer.getvalue()
 
 
-def animation(pictures: Iterable[Pixels], milliseconds: int = 60) -> bytes:
-    """A GIF of pictures (H, W, 3) that repeats for ever."""
+def animation(pictures: Iterable[Pixels], milliseconds: int = 60, kind: str = "gif") -> bytes:
+    """Pictures (H, W, 3) that repeat for ever, as a GIF of 256 colors each, or as a "webp" without a loss, also (H, W, 4)."""
     frames = (Image.fromarray(picture) for picture in pictures)
     first, rest = next(frames), frames
     buffer = io.BytesIO()
-    first.save(buffer, "gif", save_all=True, append_images=rest, duration=milliseconds, loop=0)
+    how = {"lossless": True, "method": 1} if kind == "webp" else {}
+    first.save(buffer, kind, save_all=True, append_images=rest, duration=milliseconds, loop=0, **how)
     return buffer.getvalue()

@@ -24,6 +24,10 @@ class StopRequest:
     def __bool__(self) -> bool:
         return self.signal is not None
 
+    def ask(self, number: int) -> None:
+        """A signal that reached another process of this training."""
+        self.signal = self.signal or number
+
     @contextmanager
     def noted(self) -> Iterator[None]:
         """In the block a signal is noted and not raised: whoever works there looks at the request."""

@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import torch
 
-from gansaku import __version__, files, hardware
+from gansaku import __version__, files, hardware, ranks
 from gansaku.contract import Network
 from gansaku.data.policy import Size
 from gansaku.data.store import Dataset
@@ -162,6 +162,11 @@ def settle(plan: Plan, seen: int) -> None:
     files.write_text(plan.folder.recipe, to_toml(plan.recipe))
 
 
+def described_machine(where: torch.device) -> dict[str, Any]:
+    """What decides whether a run continues with the same bits: the machine, and how many processes train."""
+    return {**hardware.describe(where), "processes": ranks.everyone()}
+
+
 def new_optimizers(changes: Changes) -> tuple[str, ...]:
     """Players whose optimizer is another kind now: the old one's moments mean nothing to it."""
     end = ".optimizer.part"
@@ -216,7 +221,7 @@ def about(plan: Plan, where: torch.device, begins_with: Run | None = None) -> di
         "recipe": recipe.name,
         "changes": [{"path": c.path, "before": shown(c.before), "after": shown(c.after)} for c in changes],
         "data": described(plan),
-        "machine": hardware.describe(where),
+        "machine": described_machine(where),
         "versions": hardware.versions(),
         **began,
     }
@@ -249,7 +254,7 @@ def continued_state(folder: Folder, state: State, changes: Changes, listener: Li
     Sets the thread count that the run began with: another one rounds differently.
     """
     told, where = folder.read_about(), state.device
-    stored, now = told["machine"], hardware.describe(where)
+    stored, now = {"processes": 1, **told["machine"]}, described_machine(where)
     if where.type == "cpu":
         torch.set_num_threads(stored["threads"])
         now["threads"] = stored["threads"]

@@ -17,13 +17,15 @@ from gansaku.evaluation.flatness import flat
 from gansaku.health.updates import weights
 from gansaku.listener import Listener
 from gansaku.metrics.passport import Score
-from gansaku.recipe import Recipe
-from gansaku.runs import checkpoint, manifest
+from gansaku.recipe import Recipe, to_toml
+from gansaku.runs import checkpoint, manifest, phases
+from gansaku.runs.alarms import Alarms
 from gansaku.runs.folder import Folder
 from gansaku.runs.live import Abandoned, Live
 from gansaku.runs.log import Log
 from gansaku.runs.log import scores as scores_of
 from gansaku.runs.looks import Looks
+from gansaku.runs.phase_ends import PhaseEnds
 from gansaku.runs.report import Report
 from gansaku.runs.scoring import is_best, note_best
 from gansaku.runs.signals import write_meanings
@@ -57,6 +59,7 @@ class Recorder:
         self._name, self._identity = about.get("name", folder.path.name), about.get("id", "")
         self._classes = about["data"]["classes"]
         self._report = Report(folder)
+        self._alarms = Alarms(folder.log)
         self._log: Log | None = None
         self._starting: int | None = None  # samples seen at a start that the log does not know yet
         self._told: dict[str, float] = {}
@@ -69,17 +72,24 @@ class Recorder:
         self._starting = seen
         self.event(seen, "start", sentence)
         if self._looks is not None:
-            self._careful("signals", partial(write_meanings, self._folder, self._looks.meanings))
+            self.careful("signals", partial(write_meanings, self._folder, self._looks.meanings))
+        if self._recipe.growth is not None:
+            self.careful("phases", lambda: phases.write(self._folder, phases.spans(self._recipe)))
 
     def watchers(self, state: State) -> list[Watcher]:
         """What is to be called while a training that stands at `state` runs."""
         scoring = [] if self._live is None else [self._live.watcher(self.score, self._asked)]
         looking = [] if self._looks is None else [self._watching(self._looks)]
+        growing = []
+        if self._recipe.growth is not None:
+            ends = PhaseEnds(self, self._recipe, self._folder, self._live, self._name, self._classes)
+            growing.append(ends.watcher(state))
         return [
             *recording(self._recipe, state.seen, self.tick, start=weights(state)),
             *looking,
             # before the checkpoint: a sheet that a kill prevented is drawn again on the way from the one before
             drawing(self._recipe, sheet_moments(self._count, self._recipe.length), self.draw, self._name, self._classes),
+            *growing,
             Watcher(paced(always, CHECKPOINT_SECONDS), lambda state, signals: self.save(state)),
             *scoring,  # last: a checkpoint that is there takes its scores
         ]
@@ -98,9 +108,20 @@ class Recorder:
             self._logged(lambda log: log.write(seen, numbers))
             for problem in problems:
                 self._tell(problem.partition(":")[0], f"{problem}; training goes on")
+            for told in self._alarms.after(seen, numbers):
+                self.event(seen, told.kind, told.sentence)
+                self.say(f"{told.kind} after {seen:,} samples: {told.sentence}")
 
         watcher = looks.watcher(every(tick(self._recipe)), tell, self._asked)
-        return Watcher(watcher.due, lambda state, signals: self._careful("signals", partial(watcher.act, state, signals)))
+        return Watcher(watcher.due, lambda state, signals: self.careful("signals", partial(watcher.act, state, signals)))
+
+    def asked(self) -> bool:
+        """Whether somebody wants the training to stop."""
+        return self._asked()
+
+    def say(self, sentence: str) -> None:
+        """To whoever listens."""
+        self._listener.say(sentence)
 
     def event(self, seen: int, kind: str, sentence: str) -> None:
         self._logged(lambda log: log.event(seen, kind, sentence))
@@ -151,11 +172,21 @@ class Recorder:
             with suppress(Abandoned):
                 self._score(state, make())
 
-        self._careful("score", score)
+        self.careful("score", score)
 
     def _score(self, state: State, scores: list[Score]) -> None:
         if not scores:
             return
+        best = self.keep(state, scores)
+        told = ", ".join(f"{score.name} {score.value:.4g}" for score in scores)
+        self._listener.say(f"after {state.seen:,} samples: {told}{', the best so far' if best else ''}")
+        if self._live is not None and self._live.until_flat is not None and self._live.grown(state.seen):
+            self.careful("score", partial(self._watch_for_flat, scores[0], self._live.until_flat))
+        if self._live is not None:  # the share before this score, which is not over yet
+            self._logged(partial(Log.write, seen=state.seen, numbers={"scores/share_of_time": self._live.taken}))
+
+    def keep(self, state: State, scores: list[Score]) -> bool:
+        """Scores go to the log; the best so far by the first of them gets a checkpoint. Returns whether it is that."""
         for score in scores:
             self._logged(partial(Log.score, seen=state.seen, score=score))
         path = manifest.place(self._folder.checkpoints, state.seen)
@@ -164,12 +195,11 @@ class Recorder:
             self.save(state, prune=False)
         if path.is_dir():
             note_best(path, scores)
-        told = ", ".join(f"{score.name} {score.value:.4g}" for score in scores)
-        self._listener.say(f"after {state.seen:,} samples: {told}{', the best so far' if best else ''}")
-        if self._live is not None and self._live.until_flat is not None:
-            self._careful("score", partial(self._watch_for_flat, scores[0], self._live.until_flat))
-        if self._live is not None:  # the share before this score, which is not over yet
-            self._logged(partial(Log.write, seen=state.seen, numbers={"scores/share_of_time": self._live.taken}))
+        return best
+
+    def store(self, recipe: Recipe) -> None:
+        """What the run goes on with is another recipe from now on. Raises DiskError."""
+        files.write_text(self._folder.recipe, to_toml(recipe))
 
     def _watch_for_flat(self, score: Score, share: float) -> None:
         """Whether all that the log has of this score says that it will hardly become better."""
@@ -179,11 +209,11 @@ class Recorder:
 
     def draw(self, seen: int, make: Callable[[], bytes]) -> None:
         """A sheet."""
-        self._careful("sheet", lambda: files.write_bytes(self._folder.sheet(seen), make()))
+        self.careful("sheet", lambda: files.write_bytes(self._folder.sheet(seen), make()))
 
     def report(self) -> None:
         """The report, as things stand."""
-        self._careful("report", self._report.write)
+        self.careful("report", self._report.write)
         self._reported = time.monotonic()
 
     def closing(self) -> float:
@@ -209,9 +239,9 @@ class Recorder:
                 self._starting = None  # noted, or waiting to be
             act(self._log)
 
-        self._careful("log", do)
+        self.careful("log", do)
 
-    def _careful(self, what: str, act: Callable[[], object]) -> None:
+    def careful(self, what: str, act: Callable[[], object]) -> None:
         """Do it; when it fails, for whatever reason, say so, at most once a minute for each thing."""
         started = time.monotonic()
         try:

@@ -18,12 +18,13 @@ class Report:
 
     def __init__(self, folder: Folder):
         self.folder = folder
-        self._sheets = Sheets()
+        self._sheets, self._phases = Sheets(), Sheets()
 
     def render(self) -> str:
         """The page. What is missing or broken in the folder is said in it and raises nothing."""
         reading = read(self.folder)
-        return page(reading, self._sheets.shots(reading.sheets), time.time())
+        ended = self._phases.named(reading.phase_sheets)
+        return page(reading, self._sheets.shots(reading.sheets), time.time(), ended)
 
     def write(self) -> Path:
         """Write it, whole or not at all. Raises DiskError."""

@@ -7,33 +7,35 @@ from __future__ import annotations
 
 import hashlib
 from base64 import b64encode
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import cache
 from importlib.resources import files as packaged
 
 from gansaku.listener import duration
-from gansaku.render.curves import Mark, chart, legend
+from gansaku.render.curves import Mark, Shade, chart, legend
 from gansaku.runs.log import Event
 from gansaku.runs.report_charts import Chart, main_charts, more_charts
+from gansaku.runs.report_growth import growth, shades
 from gansaku.runs.report_reading import Reading
 from gansaku.runs.report_scores import score_charts, scores_table
-from gansaku.runs.report_sheets import Shot, evenly
+from gansaku.runs.report_sheets import Shot, evenly, picture
 from gansaku.runs.report_signals import signal_groups
 from gansaku.runs.report_tables import checkpoints, classes, environment, events, recipe, repeat
 from gansaku.runs.report_words import UNREAD, e, moment
 
 STRIP = 6  # small sheets in print
-ENLARGED = 265  # pixels, about which a sheet is enlarged by: that of 32 px samples, with a pixel between them
+QUIET = ("save", "phase")  # kinds of events that charts do not mark: there are many, or something else shows them
 
 
-def page(reading: Reading, shots: Sequence[Shot], now: float) -> str:
-    """The whole report."""
+def page(reading: Reading, shots: Sequence[Shot], now: float, ended: Mapping[str, Shot] | None = None) -> str:
+    """The whole report. `ended` are the sheets of a growth's phases by size."""
     script, style = asset("report.js"), asset("report.css")
     allowed = b64encode(hashlib.sha256(script.encode()).digest()).decode()
     policy = f"default-src 'none'; img-src data:; style-src 'unsafe-inline'; script-src 'sha256-{allowed}'; base-uri 'none'"
     parts = [
         header(reading, now),
         sheets(reading, shots),
+        growth(reading, ended or {}),
         classes(reading),
         scores_table(reading.scores),
         charts(reading),
@@ -130,13 +132,8 @@ def sheets(reading: Reading, shots: Sequence[Shot]) -> str:
         last = i == len(shots) - 1
         names = ["shot", *["now", "last"] * last, *["strip"] * (id(shot) in strip)]
         passes = f" · {shot.seen / reading.count:,.1f} passes" if reading.count else ""
-        how = ""
-        if shot.times > 1:
-            step = shot.width / max(1, round(shot.width / ENLARGED))
-            how = f' class="crisp{" half" if step < shot.width else ""}" style="--step:{step:g}px"'
         figures.append(
-            f'<figure class="{" ".join(names)}"><img alt="Samples after {shot.seen:,} samples seen" width="{shot.width}" '
-            f'height="{shot.height}"{how} decoding="sync" src="{shot.uri}">'
+            f'<figure class="{" ".join(names)}">{picture(shot, f"Samples after {shot.seen:,} samples seen")}'
             f"<figcaption><b>{shot.seen:,}</b> samples seen{passes}</figcaption></figure>"
         )
     some = f" {len(shots)} of {len(reading.sheets)} sheets are shown." if len(shots) < len(reading.sheets) else ""
@@ -167,14 +164,17 @@ def charts(reading: Reading) -> str:
     if not main and not more:
         why = UNREAD if reading.unread else "No numbers yet: the first come at the first tick."
         return f'{title}<p class="lead">{why}</p></section>'
-    marks = [Mark(event.seen, event.kind, event.sentence) for event in reading.events if event.kind != "save"]
-    figures = "".join(figure(one, reading.seen, marks) for one in main)
+    marks = [Mark(event.seen, event.kind, event.sentence) for event in reading.events if event.kind not in QUIET]
+    behind = shades(reading)
+    figures = "".join(figure(one, reading.seen, marks, shades=behind) for one in main)
     lead = "Over samples seen. A point is the mean since the point before it."
     if any(mark.seen > 0 for mark in marks):
         lead += " A dashed line is a start, a red one trouble, a grey one another event (see Events)."
+    if behind:
+        lead += " A tinted stretch is a transition, named by the size that fades in."
     text = f'{title}<p class="lead">{lead}</p><div class="charts">{figures}</div>'
     if more:
-        small = "".join(figure(one, reading.seen, marks, ticks=2) for one in more)
+        small = "".join(figure(one, reading.seen, marks, ticks=2, shades=behind) for one in more)
         text += f'<h3 class="more">More</h3><div class="charts small">{small}</div>'
     return text + "</section>"
 
@@ -184,21 +184,22 @@ def signals(reading: Reading) -> str:
     groups = signal_groups(reading.curves, reading.meanings)
     if not groups:
         return ""
-    marks = [Mark(event.seen, event.kind, event.sentence) for event in reading.events if event.kind != "save"]
+    marks = [Mark(event.seen, event.kind, event.sentence) for event in reading.events if event.kind not in QUIET]
+    behind = shades(reading)
     shown = "".join(
         f'<h3 class="more">{e(title)}</h3><div class="charts small">'
-        f"{''.join(figure(one, reading.seen, marks, ticks=3) for one in found)}</div>"
+        f"{''.join(figure(one, reading.seen, marks, ticks=3, shades=behind) for one in found)}</div>"
         for title, found in groups
     )
     lead = "Cheap looks beside the training, which does not notice: leads, no verdicts. Grey is what the data themselves have."
     return f'<section id="signals"><h2>Signals</h2><p class="lead">{lead}</p>{shown}</section>'
 
 
-def figure(one: Chart, end: int, marks: Sequence[Mark], ticks: int = 5) -> str:
+def figure(one: Chart, end: int, marks: Sequence[Mark], ticks: int = 5, shades: Sequence[Shade] = ()) -> str:
     unit = ' <span class="unit">log scale</span>' if one.log else ""
     title = e(one.title).replace("/", "/<wbr>")
     note = f'<p class="note">{e(one.note)}</p>' if one.note else ""
-    svg = chart(one.title, one.series, end, log=one.log, bounds=one.bounds, marks=marks, ticks=ticks)
+    svg = chart(one.title, one.series, end, log=one.log, bounds=one.bounds, marks=marks, ticks=ticks, shades=shades)
     return (
         f'<figure class="chart"><figcaption><h3>{title}{unit}</h3><output></output></figcaption>'
         f"{legend(one.series)}{svg}{note}</figure>"

@@ -16,9 +16,10 @@ from typing import Any, TypeVar
 from gansaku.errors import RunError
 from gansaku.health.meaning import Meaning
 from gansaku.metrics.passport import Score
-from gansaku.runs import log, manifest
+from gansaku.runs import log, manifest, phases
 from gansaku.runs.folder import ABOUT, LOG, RECIPE, Folder
 from gansaku.runs.log import Event
+from gansaku.runs.phases import Span
 from gansaku.runs.signals import read_meanings
 
 T = TypeVar("T")
@@ -56,6 +57,8 @@ class Reading:
     scores: list[tuple[int, Score]] = field(default_factory=list)  # (samples seen, score) in the order they were made
     problems: list[str] = field(default_factory=list)  # what could not be read, a sentence each
     meanings: dict[str, Meaning] = field(default_factory=dict)  # of the signals that the run names
+    phases: list[Span] = field(default_factory=list)  # of a growth
+    phase_sheets: dict[str, Path] = field(default_factory=dict)  # from the end of each phase, by its size as it is called
 
     @property
     def data(self) -> dict[str, Any]:
@@ -116,6 +119,8 @@ def read(folder: Folder) -> Reading:
         scores=[(seen, hidden_score(score, hidden)) for seen, score in scores],
         sheets=sorted((p for p in folder.sheets.glob("*.png") if p.stem.isdecimal()), key=sheet_seen),
         problems=[hidden(problem) for problem in problems],
+        phases=(spans := phases.read(folder)),
+        phase_sheets=phase_sheets(folder, spans),
         meanings={hidden(name): hidden_meaning(meaning, hidden) for name, meaning in read_meanings(folder).items()},
     )
 
@@ -180,8 +185,15 @@ def checkpoints(folder: Folder) -> list[Checkpoint]:
     return found
 
 
+def phase_sheets(folder: Folder, spans: Sequence[Span]) -> dict[str, Path]:
+    """The sheets that are there, small samples first."""
+    there = {phases.named(span.size): folder.path / phases.SHEETS / phases.sheet_name(span.size) for span in phases.ends(spans)}
+    return {name: path for name, path in there.items() if path.is_file()}
+
+
 def sheet_seen(path: Path) -> int:
-    return int(path.stem)
+    """The samples seen that a sheet is named by; 0 for one that is named otherwise."""
+    return int(path.stem) if path.stem.isdecimal() else 0
 
 
 def training_seconds(speeds: Sequence[tuple[int, float]], starts: Sequence[int]) -> float:

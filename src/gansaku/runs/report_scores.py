@@ -5,13 +5,14 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from gansaku.metrics.passport import PROTOCOL, Score, protocol
-from gansaku.render.curves import Series
+from gansaku.render.curves import COLOURS, Series
 from gansaku.runs.report_charts import Chart
 from gansaku.runs.report_words import e
 
 Scored = tuple[int, Score]  # samples seen, score
 
 BETTER = {"lower": "lower is better", "higher": "higher is better", "neither": "to be read beside the data's own"}
+AT_SIZE = " at "  # between a score's name and the size of a growth that it was made at
 PRINTED = 12  # digits of a fingerprint
 
 
@@ -24,14 +25,37 @@ def by_protocol(scores: Sequence[Scored]) -> dict[tuple[str, str], list[Scored]]
 
 
 def score_charts(scores: Sequence[Scored]) -> list[Chart]:
-    """Each kind of score over samples seen, where there are two or more."""
-    charts = []
+    """Each kind of score over samples seen, where there are two or more; those of a growth's sizes in one picture."""
+    bases: dict[str, list[list[Scored]]] = {}
     for (name, _), found in by_protocol(scores).items():
-        if len(found) > 1:
-            score, points = found[-1][1], [(seen, one.value) for seen, one in found]
-            note = f"{protocol(score)}; {BETTER[score.better]}."
-            charts.append(Chart(name, [Series(name, "", points)], note=note))
+        bases.setdefault(name.partition(AT_SIZE)[0], []).append(found)
+    charts: list[Chart] = []
+    for base, kinds in bases.items():
+        if any(AT_SIZE in found[-1][1].name for found in kinds):
+            charts.append(by_size(base, kinds))
+        else:
+            charts += [over_time(found) for found in kinds if len(found) > 1]
     return charts
+
+
+def over_time(found: Sequence[Scored]) -> Chart:
+    """One kind of score, as it was made."""
+    score, points = found[-1][1], [(seen, one.value) for seen, one in found]
+    return Chart(score.name, [Series(score.name, "", points)], note=f"{protocol(score)}; {BETTER[score.better]}.")
+
+
+def by_size(base: str, kinds: Sequence[Sequence[Scored]]) -> Chart:
+    """A line for each size of a growth, as they were made."""
+    series = []
+    for i, found in enumerate(kinds):
+        name, points = found[-1][1].name, [(seen, one.value) for seen, one in found]
+        series.append(Series(name, name.partition(AT_SIZE)[2] or "full size", points, 1 + i % COLOURS))
+    score, values = kinds[0][-1][1], [value for one in series for _, value in one.points]
+    note = (
+        "Each phase at its own size; when it ends, its samples at the size before too. Lines of different sizes say nothing of "
+        f"each other; one whose last point is worse says that the growth did harm. {protocol(score)}; {BETTER[score.better]}."
+    )
+    return Chart(f"{base} at each size", series, min(values) > 0 and max(values) > 4 * min(values), note=note)
 
 
 def scores_table(scores: Sequence[Scored]) -> str:
@@ -45,7 +69,7 @@ def scores_table(scores: Sequence[Scored]) -> str:
         best_seen, best = best_of(found)
         warned = "".join(f"<br><small>{e(warning)}</small>" for warning in last.warnings)
         rows.append(
-            f'<tr><td><b>{e(name)}</b></td><td class="number">{told(last)}<br><small>at {seen:,}</small></td>'
+            f'<tr><td><b>{unbroken(name)}</b></td><td class="number">{told(last)}<br><small>at {seen:,}</small></td>'
             f'<td class="number">{told(best)}<br><small>at {best_seen:,}</small></td>'
             f"<td>{e(protocol(last))}{warned}<details><summary>Passport</summary>{passport(last)}</details></td></tr>"
         )
@@ -53,6 +77,11 @@ def scores_table(scores: Sequence[Scored]) -> str:
     lead = '<p class="lead">Only scores that were made the same way may be compared: a passport says how.</p>'
     body = f"<table><thead>{head}</thead><tbody>{''.join(rows)}</tbody></table>"
     return f'<section id="scores"><h2>Scores</h2>{lead}{body}</section>'
+
+
+def unbroken(name: str) -> str:
+    """A score's name that is not broken within a size."""
+    return e(name).replace(" × ", "&nbsp;×&nbsp;")
 
 
 def best_of(found: Sequence[Scored]) -> Scored:

@@ -9,8 +9,9 @@ from __future__ import annotations
 
 import base64
 import io
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from html import escape
 from pathlib import Path
 from typing import TypeVar
 
@@ -27,6 +28,7 @@ ROOM = 115_000  # bytes for each: base64 makes them a third larger, 3.7 MB in al
 SIDE = 1000  # pixels, of a sheet that cannot be taken back to its own
 COLUMNS, GAP = 8, 2  # as `watchers.sheet_png` lays them out
 SMALLEST = 8  # pixels, that a sample's longer side is taken back to: a plain one could be taken back to a single one
+ENLARGED = 265  # pixels, about which a sheet is enlarged by: that of 32 px samples, with a pixel between them
 BITS = (8, 7, 6, 5)  # of a colour that are kept: with 6 it is wrong by 1 of 255 on average
 QUALITIES = (88, 70, 45)
 HOPELESS = 2.5  # times the room: no quality will do
@@ -45,6 +47,15 @@ class Shot:
     times: int
 
 
+def picture(shot: Shot, says: str) -> str:
+    """The sheet as an image; one that was taken back to its samples' own pixels is enlarged by whole factors."""
+    how = ""
+    if shot.times > 1:
+        step = shot.width / max(1, round(shot.width / ENLARGED))
+        how = f' class="crisp{" half" if step < shot.width else ""}" style="--step:{step:g}px"'
+    return f'<img alt="{escape(says)}" width="{shot.width}" height="{shot.height}"{how} decoding="sync" src="{shot.uri}">'
+
+
 class Sheets:
     """Encodes sheets and remembers those that it showed last: each is encoded once as long as it stays in."""
 
@@ -56,6 +67,12 @@ class Sheets:
         before, self._known = self._known, {}
         found = [self._shot(path, before) for path in spread(sheets, MOST)]
         return [shot for shot in found if shot is not None]
+
+    def named(self, sheets: Mapping[str, Path]) -> dict[str, Shot]:
+        """Each of the sheets under its name, without those that cannot be read."""
+        before, self._known = self._known, {}
+        found = {name: self._shot(path, before) for name, path in sheets.items()}
+        return {name: shot for name, shot in found.items() if shot is not None}
 
     def _shot(self, path: Path, before: dict[tuple[str, int, int], Shot | None]) -> Shot | None:
         try:

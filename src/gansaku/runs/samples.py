@@ -39,11 +39,11 @@ from gansaku.render.sheet import (
     origin,
     png,
     sheet_of,
-    single,
     some_of,
     tiles,
 )
 from gansaku.runs.run import Run
+from gansaku.runs.voxel_files import PICTURE, encoded, form_folders
 from gansaku.sampling import BLOCK, class_grid, quantized, sample, shared, walk
 from gansaku.training.by_hand import shown_generator
 
@@ -57,6 +57,7 @@ class Source:
     notes: Mapping[str, str]
     classes: tuple[str, ...] = ()  # of all classes in turn: sample i is of class i modulo their number; else empty
     grid: Callable[[Sequence[int], int], Tensor] | None = None  # classes, how many of each -> (classes, n, C, *S)
+    forms: tuple[str, ...] = PICTURE  # the files of each sample in a folder or .zip
 
 
 def source(run: Run, seed: int = 0, label: int | None = None, truncation: float | None = None) -> Source:
@@ -89,7 +90,7 @@ def check(out: Path, n: int) -> None:
 
 
 def write(source: Source, out: Path, n: int, progress: Progress = lambda done, total: None) -> Path:
-    """Write n samples: PNGs to a folder or .zip, a sheet to .png, a walk with n stops to .gif, fp32 values to .npy.
+    """Write n samples: files to a folder or .zip, a sheet to .png, a walk with n stops to .gif, fp32 values to .npy.
 
     Of several classes, the sheet has the same number of each under its name, n at most in all, and the walk goes the same
     way in each class, side by side. A file and a new folder are there whole or not at all; the same call writes the same
@@ -110,15 +111,18 @@ def blocks(source: Source, n: int, progress: Progress) -> Iterator[Tensor]:
 
 
 def entries(source: Source, n: int, progress: Progress) -> Iterator[tuple[str, bytes]]:
-    """Name and content of each sample's file, and of what states their classes, if that is needed."""
-    name_of = partial(name_in, folders_of(source.classes))
-    each = (picture for block in blocks(source, n, progress) for picture in quantized(block).numpy())
-    for i, picture in enumerate(each):
+    """Name and content of each sample's files, and of what states their classes, if that is needed."""
+    name_of, inside = partial(name_in, folders_of(source.classes)), form_folders(source.forms)
+    each = (pair for block in blocks(source, n, progress) for pair in zip(block.numpy(), quantized(block).numpy(), strict=True))
+    for i, (values, picture) in enumerate(each):
         kind = {"Class": source.classes[i % len(source.classes)]} if source.classes else {}
-        yield name_of(i), png(single(picture), {**source.notes, **kind, "Sample": f"{i}"})
+        for form, folder in zip(source.forms, inside, strict=True):
+            content = encoded(form, values, picture, {**source.notes, **kind, "Sample": f"{i}"})
+            yield f"{folder}{name_of(i)}.{form}", content
     if source.classes and not told([name_of(i) for i in range(min(n, 2 * len(source.classes)))], source.classes):
-        labels = [[name_of(i), i % len(source.classes)] for i in range(n)]
-        yield LISTING, json.dumps({"labels": labels, "class_names": source.classes}).encode()
+        for form, folder in zip(source.forms, inside, strict=True):
+            labels = [[f"{name_of(i)}.{form}", i % len(source.classes)] for i in range(n)]
+            yield f"{folder}{LISTING}", json.dumps({"labels": labels, "class_names": source.classes}).encode()
 
 
 def folders_of(classes: Sequence[str]) -> Sequence[str]:
@@ -129,18 +133,19 @@ def folders_of(classes: Sequence[str]) -> Sequence[str]:
 
 
 def name_in(folders: Sequence[str], i: int) -> str:
-    """The name of sample i's file."""
-    return f"{folders[i % len(folders)]}{i:06d}.png"
+    """The name of sample i's file, without its suffix."""
+    return f"{folders[i % len(folders)]}{i:06d}"
 
 
 def told(names: Sequence[str], classes: Sequence[str]) -> bool:
-    """Whether the files of samples 0, 1, … are read back with their classes by the folders that they lie in."""
+    """Whether samples 0, 1, … of these names are read back with their classes by the folders that they lie in."""
 
     def nothing(name: str) -> Entry:
         raise Bad("has not been written yet", "")
 
     try:
-        found = places("", names, Tree(names, nothing))
+        files_of = [f"{name}.png" for name in names]
+        found = places("", files_of, Tree(files_of, nothing))
     except DataError:
         return False
     return [(place.split, place.label) for place in found] == [("train", classes[i % len(classes)]) for i in range(len(names))]

@@ -9,21 +9,26 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Literal, cast, get_args
 
-from gansaku import files
+from gansaku import files, ranks
+from gansaku.contract import Signals
 from gansaku.errors import DiskError, GansakuError, Stopped, UsageError
 from gansaku.listener import Listener
 from gansaku.recipe import Recipe
-from gansaku.runs import checkpoint, manifest
+from gansaku.runs import checkpoint, following, manifest
 from gansaku.runs.folder import Folder
 from gansaku.runs.interrupts import StopRequest
 from gansaku.runs.live import Live
 from gansaku.runs.looks import Looks
 from gansaku.runs.opening import Plan, continued_state, settle
+from gansaku.runs.phase_ends import Lengthened
+from gansaku.runs.phases import table
 from gansaku.runs.recorder import Recorder
 from gansaku.runs.report import Report
-from gansaku.training.loop import train
+from gansaku.runs.watchers import tick
+from gansaku.training.loop import Watcher, every, train
 from gansaku.training.state import State, begin, full_size
 from gansaku.training.step import Data
+from gansaku.training.together import agree, share
 
 Policy = Literal["stop", "rollback"]
 POLICIES: tuple[str, ...] = get_args(Policy)
@@ -55,6 +60,11 @@ class Deadline:
         if self.seconds is not None and time.monotonic() - self.started > self.seconds:
             raise UsageError("--budget", f"{self.seconds:.0f} s were over before the training began; give it more", "BUDGET")
 
+    @property
+    def left(self) -> float | None:
+        """Seconds until it; None: there is none."""
+        return None if self.seconds is None else self.seconds - (time.monotonic() - self.started)
+
     def begin(self) -> None:
         """The first cycle begins now."""
         self._last = time.monotonic()
@@ -73,10 +83,12 @@ def train_in_folder(
 ) -> State:
     """Go on where the run in the folder is, until its length, a signal or the deadline; all is saved then.
 
-    The caller holds the folder's lock. `state` is the recipe's first one.
+    The caller holds the folder's lock. `state` is the recipe's first one. Raises Lengthened where a gate has changed the
+    recipe: all is saved then too, and the caller begins again with the new one.
     """
     recipe, folder = plan.recipe, plan.folder
     state, news = continued_state(folder, state, plan.changes, listener)
+    following.tell_plan(plan)
     if plan.changes:
         settle(plan, state.seen)
         listener.say(f"{folder.path} goes on with {plan.changes}")
@@ -88,6 +100,9 @@ def train_in_folder(
         return state
     if news:
         listener.say(news)
+    share(state)
+    for line in table(recipe, seen=state.seen) if recipe.growth is not None else []:
+        listener.say(line)
     files.ask_for(folder.path, 2 * full_size(state, recipe) + SPARE)
     recorder = Recorder(folder, recipe, plan.dataset.facts.count, listener, lambda: bool(request), live, looks)
     recorder.begin(state.seen, news or f"begins on {state.device}")
@@ -107,6 +122,9 @@ def train_in_folder(
                 looks.begin()
             state = work(folder, recipe, state, data, recorder, stopping, policy)
             recorder.end(state.seen, *ending(state.seen >= recipe.length, request, recorder.flat))
+    except Lengthened:
+        recorder.end(state.seen, "end", "begins again with the longer phase")
+        raise
     except GansakuError as error:
         recorder.end(state.seen, "stopped", str(error))
         raise
@@ -143,7 +161,7 @@ def work(
     """
     while True:
         try:
-            return train(state, recipe, data, recorder.watchers(state), stop)
+            return train(state, recipe, data, [*agreeing(recipe), *recorder.watchers(state)], stop)
         except Stopped as error:
             if error.code != "NON_FINITE":
                 raise
@@ -154,7 +172,18 @@ def work(
             if state.rollbacks == ROLLBACKS:
                 raise hopeless(error, f"so it was after {ROLLBACKS} rollbacks; the last checkpoint is sound") from None
             state = rolled_back(folder, recipe, state)
+            share(state)
             recorder.rolled_back(state, str(error))
+
+
+def agreeing(recipe: Recipe) -> list[Watcher]:
+    """With many ranks: at every tick, and before the last checkpoint, that all have the same state. Raises Stopped."""
+
+    def act(state: State, signals: Signals) -> None:
+        with ranks.alone(False), ranks.heard():
+            agree(state)
+
+    return [Watcher(every(tick(recipe)), act)] if ranks.count() > 1 else []
 
 
 def hopeless(error: Stopped, advice: str) -> Stopped:

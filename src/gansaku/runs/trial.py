@@ -8,57 +8,53 @@ from typing import NamedTuple
 
 import torch
 
-from gansaku.contract import Phase
 from gansaku.recipe import Recipe
+from gansaku.runs.phases import Cost, Span, spans
 from gansaku.runs.watchers import sheet_png
 from gansaku.training.state import State, full_size
 from gansaku.training.step import Data, by_batch, cycle
 
 CYCLES = 3  # after one to warm up
-POINTS = 64  # where the length is looked at for phases
+LONG = 10.0  # seconds of a cycle beside which warming up is nothing
 
 
 class Trial(NamedTuple):
-    """Measured on this machine: seconds of the whole training, bytes of memory at its peak, bytes of one checkpoint."""
+    """Measured on this machine: seconds of the whole training, bytes of memory at its peak, bytes of one checkpoint.
+
+    And of each phase: one where nothing grows.
+    """
 
     seconds: float
     memory: int
     checkpoint: int
+    phases: dict[Span, Cost]
 
 
 def trial(recipe: Recipe, state: State, data: Data) -> Trial:
     """Train a few cycles of every phase, draw a sheet, and forget all of it. The state is not the one it was."""
-    seconds = 0.0
-    for phase, share in phases(recipe):
-        cycle(at(state, recipe, phase), recipe, data)
-        waited(state.device)
-        started = time.perf_counter()
-        for _ in range(CYCLES):
-            cycle(at(state, recipe, phase), recipe, data)
-        waited(state.device)
-        each = (time.perf_counter() - started) / CYCLES
-        seconds += share * recipe.length / (phase.batch * len(by_batch(recipe.cycle))) * each
+    costs: dict[Span, Cost] = {}
+    for span in spans(recipe):
+        each = seconds_each(recipe, state, data, (span.start + span.stop) // 2)
+        cycles = span.samples / (span.batch * len(by_batch(recipe.cycle)))
+        costs[span] = Cost(cycles * each, peak(state.device))
     sheet_png(recipe, state, "")
-    return Trial(seconds, peak(state.device), full_size(state, recipe))
+    return Trial(sum(cost.seconds for cost in costs.values()), peak(state.device), full_size(state, recipe), costs)
 
 
-def phases(recipe: Recipe) -> list[tuple[Phase, float]]:
-    """The phases of different cost, and each one's share of the samples."""
-    points = [recipe.phase(recipe.length * i // POINTS)._replace(fade=1.0) for i in range(POINTS)]
-    return [(phase, points.count(phase) / POINTS) for phase in dict.fromkeys(points)]
+def seconds_each(recipe: Recipe, state: State, data: Data, seen: int) -> float:
+    """Seconds of one cycle after so many samples: the mean of a few."""
 
+    def timed(cycles: int) -> float:
+        started = time.perf_counter()
+        for _ in range(cycles):
+            state.seen = seen
+            cycle(state, recipe, data)
+        if state.device.type == "cuda":
+            torch.cuda.synchronize(state.device)  # until it has done what it was asked for
+        return (time.perf_counter() - started) / cycles
 
-def at(state: State, recipe: Recipe, phase: Phase) -> State:
-    """The state, moved to a moment of this phase."""
-    first = next(i for i in range(POINTS) if recipe.phase(recipe.length * i // POINTS)._replace(fade=1.0) == phase)
-    state.seen = recipe.length * first // POINTS
-    return state
-
-
-def waited(device: torch.device) -> None:
-    """Wait for a GPU to have done what it was asked for."""
-    if device.type == "cuda":
-        torch.cuda.synchronize(device)
+    first = timed(1)
+    return first if first > LONG else timed(CYCLES)
 
 
 def peak(device: torch.device) -> int:

@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 
 import torch
 
-from gansaku.contract import Signals
+from gansaku.contract import Phase, Signals
 from gansaku.errors import Stopped
 from gansaku.health.updates import Weights, updates, weights
 from gansaku.recipe import Recipe
@@ -117,12 +117,12 @@ def drawing(
     return Watcher(at(moments), draw)
 
 
-def sheet_png(recipe: Recipe, state: State, run: str, classes: Sequence[str] = ()) -> bytes:
+def sheet_png(recipe: Recipe, state: State, run: str, classes: Sequence[str] = (), phase: Phase | None = None) -> bytes:
     """The sheet of a state, as PNG with its origin in the text chunks; of a recipe with classes, by class.
 
-    `classes` are the names of all of them, without which they are numbers.
+    `classes` are the names of all of them, without which they are numbers; `phase` is another than the state stands in.
     """
-    generator, phase = shown_generator(state), recipe.phase(state.seen)
+    generator, phase = shown_generator(state), phase or recipe.phase(state.seen)
     notes = origin(run, recipe.name, state.seen, SHEET_SEED)
     if recipe.classes:
         labels, each = shared(SHEET, recipe.classes)

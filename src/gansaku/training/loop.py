@@ -5,7 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Sequence
 from typing import NamedTuple
 
+from gansaku import ranks
 from gansaku.contract import Signals
+from gansaku.ranks import Order
 from gansaku.recipe import Recipe
 from gansaku.training.state import State
 from gansaku.training.step import Data, cycle
@@ -43,15 +45,22 @@ def train(
     watchers: Iterable[Watcher] = (),
     stop: Callable[[], bool] = lambda: False,
 ) -> State:
-    """Train until `recipe.length` real samples have been seen, or until `stop` says so between two cycles."""
+    """Train until `recipe.length` real samples have been seen, or until `stop` says so between two cycles.
+
+    Of many ranks this is what rank 0 does; the others follow (`gansaku.runs.following`). It watches by itself: nothing that
+    a watcher computes waits for another rank, unless it says so.
+    """
     watchers = list(watchers)
     while state.seen < recipe.length:
         before = state.seen
-        signals = cycle(state, recipe, data)
-        done = state.seen >= recipe.length or stop()
-        for watcher in watchers:
-            if done or watcher.due(before, state.seen):
-                watcher.act(state, signals)
+        with ranks.heard():
+            ranks.tell(Order.CYCLE)
+            signals = cycle(state, recipe, data)
+        with ranks.alone():
+            done = state.seen >= recipe.length or stop()
+            for watcher in watchers:
+                if done or watcher.due(before, state.seen):
+                    watcher.act(state, signals)
         if done:
             break
     return state

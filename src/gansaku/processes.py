@@ -1,0 +1,141 @@
+"""The processes of one training: how they find each other, notice when one hangs, and leave together.
+
+A launcher starts them and says to each which it is, by the variables that torchrun sets; `gansaku.launch` is one.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import threading
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager, suppress
+from datetime import timedelta
+from typing import Any
+
+import torch
+from torch import distributed
+from torch.distributed.rendezvous import rendezvous
+
+from gansaku import ranks
+from gansaku.errors import Stopped, UsageError
+from gansaku.hardware import check_ranks
+
+TIMEOUT = 120.0  # seconds without an answer after which another process counts as lost
+PATIENCE = timedelta(days=30)  # with orders: rank 0 may prepare data or score meanwhile
+BEAT = 1.0  # seconds between two signs of life
+PARENT = "GANSAKU_PARENT"  # the process that started this rank and watches over it
+GRACE = 5.0  # seconds in which a launcher ends those who lost another one, so that its message comes first
+
+
+def launched(environment: Mapping[str, str] = os.environ) -> bool:
+    """Whether a launcher has started this process as one of several."""
+    check_ranks(environment)
+    return int(environment.get("WORLD_SIZE") or 1) > 1
+
+
+def rank(environment: Mapping[str, str] = os.environ) -> int:
+    """Which of them this process is, before they have met."""
+    return int(environment.get("RANK") or 0) if launched(environment) else 0
+
+
+@contextmanager
+def joined(where: torch.device, timeout: float = TIMEOUT, ask: Callable[[int], None] = lambda number: None) -> Iterator[None]:
+    """All processes that a launcher started are ranks of one training in the block; nothing where there is one.
+
+    When rank 0 leaves it, the others are told that this is the end. Signals that reach another rank are handed to rank 0's
+    `ask`. Raises UsageError when the others do not come within `timeout` seconds.
+    """
+    if not launched():
+        yield
+        return
+    patience = timedelta(seconds=timeout)
+    if where.type == "cuda":
+        torch.cuda.set_device(where)
+    try:
+        store, number, count = next(rendezvous("env://", timeout=patience))
+        backend = "cpu:gloo,cuda:nccl" if where.type == "cuda" else "gloo"
+        distributed.init_process_group(backend, store=store, rank=number, world_size=count, timeout=patience)
+        ranks.take_orders(distributed.new_group(backend="gloo", timeout=PATIENCE))
+    except (RuntimeError, ValueError) as error:
+        said = str(error).splitlines()[0]
+        sentence = f"rank {os.environ['RANK']} of {os.environ['WORLD_SIZE']} did not find the others within {timeout:.0f} s"
+        advice = "is MASTER_PORT taken, or MASTER_ADDR another machine's?"
+        raise UsageError("ranks", f"{sentence} ({said}); {advice}", "RANKS") from error
+    watch = Watch(store, number, timeout, ask)
+    try:
+        with ranks.heard():
+            yield
+    except Stopped as error:
+        if error.code == ranks.LOST:
+            time.sleep(GRACE)
+        raise
+    finally:
+        watch.over.set()
+        if number == 0:
+            with suppress(RuntimeError), ranks.alone(False):
+                ranks.tell(ranks.Order.END)
+        ranks.take_orders(None)
+        with suppress(RuntimeError):
+            distributed.destroy_process_group()
+
+
+class Watch:
+    """Threads beside the training: rank 0 shows that it lives, the others see to it; what they are asked, rank 0 hears.
+
+    Only a process that hangs is found so. One that has died is noticed at once, by whoever waits for its next message. The
+    time is kept by a thread of its own, since asking a process that hangs may hang as well.
+    """
+
+    def __init__(self, store: Any, number: int, timeout: float, ask: Callable[[int], None]):
+        self._store, self._number, self._timeout, self._ask = store, number, timeout, ask
+        self._parent = int(os.environ.get(PARENT) or 0)
+        self._beat, self._changed = "", time.monotonic()
+        self.over = threading.Event()
+        self.asked = 0  # the signal that this rank got
+        if number:
+            self._note_signals()
+            threading.Thread(target=self._time, name="time", daemon=True).start()
+        threading.Thread(target=self._run, name="watch", daemon=True).start()
+
+    def _note_signals(self) -> None:
+        """Rank 0 decides when training ends, so that all end at the same step."""
+        if threading.current_thread() is threading.main_thread():
+            for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+                if signal.getsignal(number) is not signal.SIG_IGN:
+                    signal.signal(number, lambda got, frame: setattr(self, "asked", got))
+
+    def _run(self) -> None:
+        while not self.over.wait(BEAT):
+            if self._parent and os.getppid() != self._parent:
+                self._parent = 0  # whoever started us is gone, and nobody would know of us
+                os.kill(os.getpid(), signal.SIGTERM)
+            try:
+                self._lead() if self._number == 0 else self._see()
+            except RuntimeError:  # rank 0 is gone, which the main thread sees too, or its machine does not answer
+                return
+
+    def _lead(self) -> None:
+        self._store.set("gansaku/beat", str(time.monotonic()))
+        if self._store.check(["gansaku/asked"]):
+            number = int(self._store.get("gansaku/asked"))
+            self._store.delete_key("gansaku/asked")
+            self._ask(number)
+
+    def _see(self) -> None:
+        if self.asked:
+            self._store.set("gansaku/asked", str(self.asked))
+            self.asked = 0
+        beat = self._store.get("gansaku/beat").decode() if self._store.check(["gansaku/beat"]) else ""
+        if beat != self._beat:
+            self._beat, self._changed = beat, time.monotonic()
+
+    def _time(self) -> None:
+        """End this process once nothing comes from rank 0 any more: the main thread waits for it and cannot."""
+        while time.monotonic() - self._changed < self._timeout:
+            if self.over.wait(BEAT):
+                return
+        text = f"rank {self._number}: rank 0 has not answered for {self._timeout:.0f} s; the same command goes on"
+        os.write(2, f"{text} [{ranks.LOST}]\n".encode())
+        os._exit(Stopped.exit_code)
