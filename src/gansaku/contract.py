@@ -114,8 +114,9 @@ class Growth(ABC):
     def check(self, shape: tuple[int, ...]) -> None:
         """Raises RecipeError when these samples cannot be reached."""
 
-
-# The fakes of a batch, and the batch
+    def rate(self, size: tuple[int, ...]) -> float:
+        """The factor on all learning rates while samples have this size."""
+        return 1.0
 
 
 class Fakes:

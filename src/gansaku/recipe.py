@@ -148,24 +148,32 @@ def check_term(recipe: Recipe, player: str, where: str, term: Term) -> None:
         f"norm, minibatch discrimination); {cure}",
     )
     require(
-        not term.looks_across or recipe.micro is None or recipe.micro >= recipe.batch,
+        not term.looks_across or at_once(recipe),
         "micro",
         f"{name} looks at the whole batch, which micro-batches do not see; set micro=none",
     )
 
 
+def at_once(recipe: Recipe) -> bool:
+    """Whether every batch is taken whole, those of a growth's sizes too."""
+    batches = [recipe.batch, *[level.batch for level in getattr(recipe.growth, "levels", ())]]
+    return recipe.micro is None or recipe.micro >= max(batches)
+
+
 def check_networks(recipe: Recipe) -> None:
-    """A discriminator has logits, and who looks at the whole batch gets it whole."""
+    """A discriminator has logits, and who looks at the whole batch, or at groups of it, gets them whole."""
     logits = getattr(recipe.discriminator.network, "logits", 1)
     require(logits > 0, "discriminator.network.logits", f"{logits}: the discriminator must say something; use 1 or more")
     for name, player in recipe.players.items():
         network, where = player.network, path_of(name)
         meant = f"{type(network).__name__} is a network for the {' or the '.join(network.players)}; use one for the {name}"
         require(not network.players or name in network.players, f"{where}.network", meant)
+        group = getattr(network, "group", 0)  # samples that it compares with each other; 0: all of the batch
+        what, cure = (f"groups of {group}", f"a multiple of {group}, or none") if group else ("the whole batch", "none")
         require(
-            not network.looks_across or recipe.micro is None or recipe.micro >= recipe.batch,
+            not network.looks_across or at_once(recipe) or (group > 0 and (recipe.micro or 0) % group == 0),
             "micro",
-            f"{type(network).__name__} of the {name} looks at the whole batch, which micro-batches do not see; set micro=none",
+            f"{type(network).__name__} of the {name} looks at {what}, which micro-batches do not see; set micro={cure}",
         )
         require(
             getattr(network, "norm", "") != "spectral" or player.clip is None,
@@ -231,7 +239,7 @@ def check_loss(recipe: Recipe) -> None:
         f"{name} reads no targets, so {type(recipe.targets).__name__} would change nothing; use Hard",
     )
     require(
-        not loss.looks_across or recipe.micro is None or recipe.micro >= recipe.batch,
+        not loss.looks_across or at_once(recipe),
         "micro",
         f"{name} compares with the mean over the batch, which micro-batches do not see; set micro=none",
     )

@@ -27,7 +27,7 @@ from gansaku.runs.phase_verdicts import Found, judged, of_phases
 from gansaku.runs.phases import Span, spans
 from gansaku.schedules import Doubling, Level, Levels
 from gansaku.training.state import begin, tensors
-from gansaku.training.step import cycle
+from gansaku.training.step import cycle, rate
 
 GROWTH = Levels((Level(4, 0, 240, 8), Level(8, 80, 240, 8), Level(16, 80, 160, 8)))
 NARROW = {f"{player}.network.widest": 4 for player in ("generator", "discriminator")}
@@ -172,6 +172,13 @@ class TestTheGate:
         killed = gansaku.train(data=data, run="killed", **how)
         assert killed.recipe == whole.recipe
         assert_same(killed, whole)
+
+    def test_the_same_command_goes_on_with_what_the_gate_has_added(self, data):
+        arguments = {"settings": {**FEW, **broken_from(160)}, "scoring": replace(SCORED, growth_gate="extend")}
+        run = train(data, **arguments)
+        assert train(data, **arguments).recipe == run.recipe
+        longer = arguments["settings"] | {"length": SHORT.length + 40}
+        assert train(data, **{**arguments, "settings": longer}).state().seen == run.recipe.length + 40
 
     def test_a_phase_that_ended_with_the_last_start_is_looked_at_by_the_next_one(self, data, monkeypatch):
         with monkeypatch.context() as blind:
@@ -363,3 +370,54 @@ def test_a_trial_has_looked_at_every_phase_and_adds_them_up(monkeypatch):
     assert sorted(set(moments)) == [16, 44, 108], "in the middle of 0 to 32, of 32 to 56, and of 56 to 160"
     assert found.seconds == sum(cost.seconds for cost in found.phases.values()) > 0
     assert all(0 < cost.memory <= found.memory for cost in found.phases.values())
+
+
+@pytest.mark.parametrize("shape", [(3, 8, 8), (1, 4, 8, 8)], ids=str)
+def test_each_level_has_its_own_learning_rate_and_the_log_says_so(shape):
+    half = min(shape[1:]) // 2
+    plain = tiny.recipe(shape).but(growth=Levels((Level(half, 0, 16, 8), Level(2 * half, 8, 8, 8))), length=32)
+    plain = plain.but({f"{p}.{k}": v for p in plain.players for k, v in (("optimizer", "SGD"), ("lr", 0.005), ("ema", None))})
+    slower = plain.but({"growth.levels.1.rate": 0.5})
+    moved, rates = [], []
+    for recipe in (plain, slower):
+        state = begin(recipe, dtype=torch.float64)
+        for _ in range(2):
+            cycle(state, recipe, toys(recipe, torch.float64))
+        rates.append(rate(state, recipe, recipe.discriminator))
+        before = {name: value.clone() for name, value in tensors(state).items() if name.startswith("net/discriminator/")}
+        cycle(state, recipe, toys(recipe, torch.float64))
+        rates.append(rate(state, recipe, recipe.discriminator))
+        moved.append({name: tensors(state)[name] - value for name, value in before.items()})
+    assert rates == [0.005, 0.005, 0.005, 0.0025], "the last batch of a size is that size's"
+    assert max(change.abs().max() for change in moved[0].values()) > 1e-5
+    assert all(torch.allclose(0.5 * change, moved[1][name], rtol=1e-9, atol=1e-12) for name, change in moved[0].items())
+
+
+@pytest.mark.parametrize("shape", [(3, 8, 8), (1, 8, 16, 8)], ids=str)
+def test_the_papers_pair_takes_micro_batches_of_whole_groups(shape):
+    """Groups are formed within a micro-batch: where D does not look at their deviation, its gradient is the whole batch's."""
+    recipe = gansaku.get_recipe("progressive", shape, 100).but(NARROW).but(
+        {"generator.ema": None, "precision": "fp32", "growth": Levels((Level(4, 0, 16, 16), Level(8, 8, 8, 8))), "batch": 8,
+         "length": 32, "latent.size": 5, "generator.network.latent": 5, "discriminator.optimizer": "SGD"}
+    )  # fmt: skip
+    for micro in (2, 6):
+        with pytest.raises(gansaku.GansakuError, match=r"looks at groups of 4, .* set micro=a multiple of 4, or none"):
+            recipe.but(micro=micro)
+    for seen in (0, 16):
+        found = []
+        for setting in (recipe, recipe.but(micro=4)):
+            state = begin(setting, dtype=torch.float64)
+            state.seen = seen
+            last = state.nets["discriminator"].last.weight
+            last.data[:, -1] = 0
+            cycle(state, setting, toys(setting, torch.float64))
+            last.data[:, -1] = 0
+            found.append(tensors(state))
+        names = [name for name in found[0] if name.startswith("net/discriminator/")]
+        assert max((found[0][name] - found[1][name]).abs().max().item() for name in names) < 1e-12
+
+
+def test_micro_batches_are_refused_where_a_small_size_has_a_larger_batch():
+    recipe = gansaku.get_recipe("progressive", (3, 8, 8), 100).but({"discriminator.network.group": 0, "batch": 4})
+    with pytest.raises(gansaku.GansakuError, match="looks at the whole batch"):
+        recipe.but({"growth.levels.0.batch": 16, "growth.levels.1.batch": 4, "micro": 4})

@@ -22,6 +22,7 @@ from gansaku.recipe import Recipe, to_toml
 from gansaku.recipes import registry
 from gansaku.runs import checkpoint, manifest
 from gansaku.runs.folder import Folder, refuse_unsafe
+from gansaku.runs.phases import with_added
 from gansaku.runs.run import Run, stored_recipe
 from gansaku.runs.tuning import check_origin, origin, tuned
 from gansaku.training.state import State
@@ -135,6 +136,7 @@ def continued(
     Raises RunError when that is more than the length, unless it is allowed.
     """
     stored, data = stored_recipe(folder), folder.read_about()["data"]
+    wanted = with_added(wanted, stored)
     if "precision" not in settings:
         wanted = wanted.but(precision=stored.precision)  # decided by the machine it began on
     other = ""

@@ -219,5 +219,5 @@ def rates_text(recipe: Recipe, pair: Sequence[Span]) -> str:
 def learning_rate(recipe: Recipe, player: Player, seen: int) -> float:
     """A player's, in the batch after so many samples: its own, on its schedule, times the factor of this size."""
     scheduled = 1.0 if player.rate is None else player.rate.at(seen, recipe.length)
-    factor = getattr(recipe.growth, "rate", None)
-    return float(player.lr * scheduled * (1.0 if factor is None else factor(recipe.phase(seen).size)))
+    grown = 1.0 if recipe.growth is None else recipe.growth.rate(recipe.phase(seen).size)
+    return float(player.lr * scheduled * grown)

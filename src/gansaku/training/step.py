@@ -171,9 +171,10 @@ def update(state: State, recipe: Recipe, move: Move, player: Player, means: Sign
 
 
 def rate(state: State, recipe: Recipe, player: Player) -> float:
-    """The learning rate now: the player's, on its schedule, halved by each rollback."""
+    """The learning rate now: the player's, on its schedule, times the growth's factor, halved by each rollback."""
     scheduled = player.rate.at(state.seen, recipe.length) if player.rate is not None else 1.0
-    return float(player.lr * scheduled * 0.5**state.rollbacks)
+    grown = recipe.growth.rate(state.size) if recipe.growth is not None else 1.0
+    return float(player.lr * scheduled * grown * 0.5**state.rollbacks)
 
 
 def step_unless(optimizer: torch.optim.Optimizer, skip: Tensor) -> None:
