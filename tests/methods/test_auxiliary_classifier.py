@@ -135,7 +135,7 @@ BASE = auxiliary_classifier.recipe()
         ),
         (
             {"discriminator.network": DCGANDiscriminator(PICTURES)},
-            r"^discriminator\.network: DCGANDiscriminator knows no classes, which AuxiliaryClassifier needs",
+            r"^discriminator\.network\.classes: 0 is not the recipe's 4 classes; set both",
         ),
         ({"method.weight": -2.0}, r"method\.weight: -2 must not be negative"),
         ({"method.generator_weight": -2.0}, r"method\.generator_weight: -2 must not be negative"),

@@ -41,7 +41,7 @@ def test_it_is_a_relativistic_loss_with_lazy_penalties_in_space_and_no_norm_in_d
 
 
 @pytest.mark.parametrize("space", [(8, 16, 12), (16, 32, 16)], ids=str)
-@pytest.mark.parametrize("classes", [(), ("chair", "sofa", "table")], ids=["one kind", "three classes"])
+@pytest.mark.parametrize("classes", [(), ("bed", "chair", "sofa", "table")], ids=["one kind", "four classes"])
 def test_it_trains_sides_that_differ_with_and_without_classes(space, classes):
     recipe = find("voxels", chairs(*space, classes=classes)).but(SMALL)
     state = begin(recipe)

@@ -5,6 +5,7 @@ import pytest
 import torch
 
 import gansaku
+from gansaku.contract import Phase
 from gansaku.errors import Stopped, UsageError
 from gansaku.extractors.random_convolution import RandomConvolution
 from gansaku.listener import Listener
@@ -220,6 +221,13 @@ class Slow(Live):
         return []
 
 
+class Sized:
+    """A recipe whose samples always have the same size."""
+
+    def phase(self, seen):
+        return Phase((8, 8))
+
+
 class Nobody:
     """A scorer that is never asked."""
 
@@ -231,7 +239,7 @@ class Stated:
 @pytest.mark.parametrize("share", [0.05, 0.1, 0.5])
 def test_scores_take_no_more_than_their_share_of_the_time(share):
     clock, state = Ticking(), Stated()
-    watch = Slow(Nobody(), None, lambda before, after: True, share, clock=clock)
+    watch = Slow(Nobody(), Sized(), lambda before, after: True, share, clock=clock)
     watch.begin()
     watcher = watch.watcher(lambda state, make: make(), lambda: False)
     spent, scored = 0.0, 0
@@ -248,7 +256,7 @@ def test_scores_take_no_more_than_their_share_of_the_time(share):
 
 def test_a_moment_that_came_too_early_is_made_up_for_as_soon_as_there_is_time():
     clock, state = Ticking(), Stated()
-    watch = Slow(Nobody(), None, lambda before, after: before < 10 <= after, 0.1, clock=clock)
+    watch = Slow(Nobody(), Sized(), lambda before, after: before < 10 <= after, 0.1, clock=clock)
     watcher, seen = watch.watcher(lambda state, make: make(), lambda: False), []
     for cycle in range(1, 100):
         clock.now += 1
@@ -263,7 +271,7 @@ def test_a_moment_that_came_too_early_is_made_up_for_as_soon_as_there_is_time():
 
 def test_nobody_is_scored_when_the_training_is_to_stop():
     clock, state, made = Ticking(), Stated(), []
-    watch = Slow(Nobody(), None, lambda before, after: True, 1.0, clock=clock)
+    watch = Slow(Nobody(), Sized(), lambda before, after: True, 1.0, clock=clock)
     watcher = watch.watcher(lambda state, make: made.append(state), lambda: True)
     clock.now = 100
     watcher.act(state, {})

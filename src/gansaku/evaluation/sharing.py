@@ -10,7 +10,7 @@ from torch import Tensor
 from gansaku import ranks
 from gansaku.errors import DataError
 from gansaku.evaluation.features import STEP, Progress, extracted, joined
-from gansaku.evaluation.samples import Samples
+from gansaku.evaluation.samples import Generated, Samples
 from gansaku.extractors.contract import Extracted, Extractor
 from gansaku.ranks import Order
 
@@ -24,7 +24,7 @@ def extracted_by_all(
     device: str = "cpu",
 ) -> Extracted:
     """As `features.extracted`: rank 0 asks the others for their share of what no file holds. They call `help_extract`."""
-    if ranks.everyone() == 1 or samples.kept:
+    if ranks.everyone() == 1 or type(samples) is not Generated or samples.kept:  # others know these alone
         return extracted(samples, n, extractor, cache, progress, device)
     with ranks.alone(False):
         ranks.tell(Order.SCORE)
