@@ -1,4 +1,4 @@
-"""Two and four gloo ranks on this machine against one process on the same global batch: the same weights, up to rounding.
+"""Two gloo ranks on this machine against one process on the same global batch: the same weights, up to rounding.
 
 One spawn of each for everything. The ranks write what they find; the tests compare. Loopback only.
 """
@@ -219,7 +219,7 @@ def work(rank, folder, world):
     distributed.destroy_process_group()
 
 
-@pytest.fixture(scope="module", params=[2, 4], ids=["2 ranks", "4 ranks"])
+@pytest.fixture(scope="module", params=[2], ids=["2 ranks"])
 def both(request, tmp_path_factory):
     """What all ranks found."""
     world = request.param
@@ -251,7 +251,7 @@ def alone():
 
 CASES = [
     pytest.param(world, f"{name} {len(shape) - 1}d", id=f"{world} ranks-{name} {len(shape) - 1}d")
-    for world, names in ((2, TRAINED), (4, ACROSS))
+    for world, names in ((2, TRAINED),)
     for name in names
     for shape in SHAPES.get(name, [PICTURES])
 ]
