@@ -166,13 +166,13 @@ def test_when_one_process_dies_or_hangs_all_end_and_none_is_left(place, victim, 
 def test_the_process_that_failed_is_told_of_and_its_traceback_comes_first(place, capfd):
     (place / "broken.py").write_text(
         "import os\nfrom gansaku.parts import part\nfrom gansaku.losses import Logistic\n"
-        "@part\nclass Broken(Logistic):\n"
+        "@part\nclass OnOneOnly(Logistic):\n"
         "    def generator(self, real, fake, target):\n"
         "        if os.environ.get('RANK') == '1':\n            raise ZeroDivisionError('on this machine alone')\n"
         "        return super().generator(real, fake, target)\n"
     )
     with pytest.raises(Stopped, match="rank 1: failed with exit code 1; its traceback stands above"):
-        trained(place, "broken", 320, settings={"loss.part": "Broken", "discriminator.terms": ()}, use=[place / "broken.py"])
+        trained(place, "broken", 320, settings={"loss.part": "OnOneOnly", "discriminator.terms": ()}, use=[place / "broken.py"])
     said = capfd.readouterr().err
     assert "rank 1: ZeroDivisionError: on this machine alone" in said
     assert "is gone" not in said

@@ -105,6 +105,7 @@ def train(
     with listening("gansaku train", interrupted) as request, processes.joined(where, rank_timeout, request.ask):
         for file in use:
             registry.use(Path(file))
+        registry.recipes()  # so that parts are known by name
         if ranks.mine():
             return Run(*follow(where, opening, scoring, listener.say))
         source = begins_with if begins_with is None or isinstance(begins_with, Run) else load(begins_with)

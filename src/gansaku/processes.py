@@ -5,10 +5,12 @@ A launcher starts them and says to each which it is, by the variables that torch
 
 from __future__ import annotations
 
+import hashlib
 import os
 import signal
 import threading
 import time
+import uuid
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from datetime import timedelta
@@ -55,6 +57,7 @@ def joined(where: torch.device, timeout: float = TIMEOUT, ask: Callable[[int], N
         torch.cuda.set_device(where)
     try:
         store, number, count = next(rendezvous("env://", timeout=patience))
+        store = distributed.PrefixStore(gathering(store, number, count, timeout), store)
         backend = "cpu:gloo,cuda:nccl" if where.type == "cuda" else "gloo"
         distributed.init_process_group(backend, store=store, rank=number, world_size=count, timeout=patience)
         ranks.take_orders(distributed.new_group(backend="gloo", timeout=PATIENCE))
@@ -79,6 +82,29 @@ def joined(where: torch.device, timeout: float = TIMEOUT, ask: Callable[[int], N
         ranks.take_orders(None)
         with suppress(RuntimeError):
             distributed.destroy_process_group()
+
+
+def gathering(store: Any, number: int, count: int, timeout: float) -> str:
+    """A name that exactly these processes share, and no earlier ones.
+
+    torchrun keeps one store when it starts processes again, and what the dead wrote there, their addresses too, still
+    stands. Each writes a word of its own; rank 0 names all words it sees, anew while they change, until everyone has found
+    its own word among them. Raises RuntimeError when that takes longer than `timeout` seconds.
+    """
+    word, deadline = uuid.uuid4().hex, time.monotonic() + timeout
+    store.set(f"gansaku/here/{number}", word)
+    store.wait([f"gansaku/here/{other}" for other in range(count)])
+    while time.monotonic() < deadline:
+        if number == 0:
+            store.set("gansaku/all", " ".join(store.get(f"gansaku/here/{other}").decode() for other in range(count)))
+        everyone = store.get("gansaku/all").decode()
+        if word in everyone:
+            name = f"gansaku/{hashlib.sha256(everyone.encode()).hexdigest()[:16]}"
+            store.set(f"{name}/{number}", "")
+            if store.check([f"{name}/{other}" for other in range(count)]):
+                return name
+        time.sleep(0.02)
+    raise RuntimeError("some answered and then went")
 
 
 class Watch:

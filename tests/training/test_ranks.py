@@ -1,4 +1,4 @@
-"""Two gloo ranks on this machine against one process on the same global batch: the same weights, up to rounding.
+"""Two and four gloo ranks on this machine against one process on the same global batch: the same weights, up to rounding.
 
 One spawn of each for everything. The ranks write what they find; the tests compare. Loopback only.
 """
@@ -219,11 +219,25 @@ def work(rank, folder, world):
     distributed.destroy_process_group()
 
 
-@pytest.fixture(scope="module", params=[2], ids=["2 ranks"])
-def both(request, tmp_path_factory):
-    """What all ranks found."""
-    world = request.param
-    folder = tmp_path_factory.mktemp("ranks")
+@pytest.fixture(scope="module")
+def crews(tmp_path_factory):
+    """What all of so many ranks found, found once."""
+    found = {}
+
+    def of(world):
+        if world not in found:
+            found[world] = together(world, tmp_path_factory.mktemp("ranks"))
+        return found[world]
+
+    return of
+
+
+@pytest.fixture(params=[2, 4], ids=["2 ranks", "4 ranks"])
+def both(request, crews):
+    return crews(request.param)
+
+
+def together(world, folder):
     context = multiprocessing.get_context("spawn")
     processes = [context.Process(target=work, args=(rank, str(folder), world), daemon=True) for rank in range(world)]
     end = monotonic() + 10 * TIMEOUT
@@ -251,7 +265,7 @@ def alone():
 
 CASES = [
     pytest.param(world, f"{name} {len(shape) - 1}d", id=f"{world} ranks-{name} {len(shape) - 1}d")
-    for world, names in ((2, TRAINED),)
+    for world, names in ((2, TRAINED), (4, ACROSS))
     for name in names
     for shape in SHAPES.get(name, [PICTURES])
 ]
