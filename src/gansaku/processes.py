@@ -18,6 +18,7 @@ from typing import Any
 
 import torch
 from torch import distributed
+from torch.distributed.distributed_c10d import PrefixStore
 from torch.distributed.rendezvous import rendezvous
 
 from gansaku import ranks
@@ -57,7 +58,7 @@ def joined(where: torch.device, timeout: float = TIMEOUT, ask: Callable[[int], N
         torch.cuda.set_device(where)
     try:
         store, number, count = next(rendezvous("env://", timeout=patience))
-        store = distributed.PrefixStore(gathering(store, number, count, timeout), store)
+        store = PrefixStore(gathering(store, number, count, timeout), store)
         backend = "cpu:gloo,cuda:nccl" if where.type == "cuda" else "gloo"
         distributed.init_process_group(backend, store=store, rank=number, world_size=count, timeout=patience)
         ranks.take_orders(distributed.new_group(backend="gloo", timeout=PATIENCE))
