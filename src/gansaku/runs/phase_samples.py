@@ -77,6 +77,12 @@ class Made(Generated):
         return made.add(1).div(2).clamp(0, 1) if len(self.shape) == 4 else quantized(made)
 
 
+def compared_small(samples: Generated) -> Made:
+    """The same samples as they are compared below full size: of voxels the shares, before anything is cut off."""
+    identity = {**samples.identity, "size": list(samples.shape[1:])}
+    return Made(samples.name, identity, samples.shape, samples.make, samples.classes, samples.label, samples.count, samples.kept)
+
+
 def at_size(score: Score, size: tuple[int, ...]) -> Score:
     """The score with the size in its name and its passport: it is comparable with others at this size alone."""
     passport = replace(score.passport, settings={**score.passport.settings, "size": list(size)})

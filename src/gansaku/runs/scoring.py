@@ -32,7 +32,10 @@ def generated(
     label: int | None = None,
     device: torch.device | None = None,
 ) -> tuple[Generated, Told]:
-    """The samples of the run's checkpoint, and what their passport says. The weight average is the default, if there is one."""
+    """The samples of the run's checkpoint, and what their passport says. The weight average is the default, if there is one.
+
+    While a run grows they have the size of the phase that it stands in.
+    """
     path = manifest.at(run.folder.checkpoints, run.at)
     state, told = replace(run, at=manifest.seen(path)).state(device), run.folder.read_about()
     averaged = "generator" in state.ema
@@ -51,10 +54,9 @@ def generated(
         "label": label,
     }
     name = f"{told.get('name', run.path.name)} at {state.seen:,}"
-    make = partial(
-        sample, generator, run.recipe, seed=seed, label=label, truncation=truncation, phase=run.recipe.phase(state.seen)
-    )
-    samples = Generated(name, identity, tuple(told["data"]["shape"]), make, classes, label)
+    phase = run.recipe.phase(state.seen)
+    make = partial(sample, generator, run.recipe, seed=seed, label=label, truncation=truncation, phase=phase)
+    samples = Generated(name, identity, (run.recipe.shape[0], *phase.size), make, classes, label)
     return samples, Told(which, truncation, "" if label is None else classes[label], seed, state.seen)
 
 
