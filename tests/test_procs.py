@@ -24,7 +24,7 @@ from gansaku.runs import log, manifest
 from gansaku.runs.folder import Folder
 from gansaku.runs.live import Scoring
 
-LENGTH, LONG = 1600, 64_000
+LENGTH, LONG = 800, 64_000
 SETTINGS = {"batch": 16, "precision": "fp32", "generator.network.width": 4, "discriminator.network.width": 4}
 ENOUGH = 240.0  # seconds in which anything here has happened, on the busiest machine
 
@@ -184,7 +184,7 @@ def test_torchrun_trains_too_and_starts_again_from_the_checkpoint_when_one_dies(
     settings = [f"{path}={value}" for path, value in SETTINGS.items()]
     command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2", "--max-restarts", "1",
                "-m", "gansaku", "--", "train", "auto", "--data", str(place / "dots.npz"), "--run", str(folder),
-               "--eval-budget", "0%", "--set", "length=6400", *settings]  # fmt: skip
+               "--eval-budget", "0%", "--set", f"length={2 * LENGTH}", *settings]  # fmt: skip
     running = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
     strike = once_training(folder, lambda: os.kill(numbers_of(1, None), signal.SIGKILL))
     try:
@@ -193,7 +193,7 @@ def test_torchrun_trains_too_and_starts_again_from_the_checkpoint_when_one_dies(
         running.kill()
     strike.join(1)
     assert running.returncode == 0, said
-    assert "6,400 of 6,400 samples seen" in said
+    assert "1,600 of 1,600 samples seen" in said
     assert log.attempts(Folder(folder).log) == 2
 
 
