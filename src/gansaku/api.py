@@ -24,7 +24,7 @@ from gansaku.data.streaming import LOOK, prepare_stream
 from gansaku.data.summary import described_data, warnings_of
 from gansaku.errors import UsageError
 from gansaku.evaluation.samples import Stored
-from gansaku.launch import check_procs, launch, requested
+from gansaku.launch import EARLY, check_procs, launch, requested
 from gansaku.listener import Listener, duration
 from gansaku.recipe import Recipe, to_toml
 from gansaku.recipes import registry
@@ -93,44 +93,46 @@ def train(
     ends it with a checkpoint. Raises a GansakuError for everything that a user can get wrong.
     """
     deadline, listener, policy, use = Deadline(budget), listener or Listener(), checked_policy(non_finite), tuple(use)
-    check_procs(procs)
+    check_procs(procs, rank_timeout)
 
     def preparing(done: int, total: int) -> None:
         deadline.check()
         listener.preparing(done, total)
 
     opening = partial(open_data, progress=preparing, max_bad=max_bad)
-    interrupted = "interrupted before it trained; nothing is lost, the same command starts again"
     where = hardware.device(device)
-    with listening("gansaku train", interrupted) as request, processes.joined(where, rank_timeout, request.ask):
+    with listening("gansaku train", EARLY) as request, processes.joined(where, rank_timeout, request.ask):
         for file in use:
             registry.use(Path(file))
+        if isinstance(recipe, str) and recipe.endswith(".py"):
+            registry.use(Path(recipe))
         registry.recipes()  # so that parts are known by name
         if ranks.mine():
-            return Run(*follow(where, opening, scoring, listener.say))
+            return Run(*follow(where, opening, scoring))
         source = begins_with if begins_with is None or isinstance(begins_with, Run) else load(begins_with)
         plan = planned(recipe, data, run, settings or {}, size, opening, where, allow, listener.say, source)
         made, dataset, folder = plan.recipe, plan.dataset, plan.folder
         check_shares(made, procs)
         if procs > 1 and not processes.launched() and not dry_run:  # this process starts the others and waits
             asked = {
-                "data": data, "run": str(folder.path), "size": size, "budget": deadline.left, "non_finite": non_finite,
+                "data": data, "run": str(folder.path), "size": size, "until": deadline.until, "non_finite": non_finite,
                 "allow": allow, "max_bad": max_bad, "device": device, "signals_budget": signals_budget,
-                "begins_with": source and str(source.path), "procs": procs, "rank_timeout": rank_timeout,
+                "begins_with": source and [str(source.path), source.at], "procs": procs, "rank_timeout": rank_timeout,
             }  # fmt: skip
             with request.noted():
                 launch(requested(recipe, settings or {}, use, scoring, type(listener) is not Listener, asked), procs,
                        lambda: request.signal)  # fmt: skip
             return load(folder.path)
+        if dry_run:
+            with ranks.alone():  # the others have nothing to do
+                describe_plan(made, dataset, folder, begin(made, where), feed(batches(dataset, made, where), made), listener)
+            return Run(folder, made)
         feeding = feed(batches(dataset, made, where), made)
         watching = live(scoring, made, Stored(dataset), where, folder.path.absolute().name)
         state = begin(made, where)  # before the folder: a recipe that cannot begin leaves none behind
         for sentence in taken_over(state, source) if source is not None and plan.new else []:
             listener.say(sentence)
         looking = looks(signals_budget, made, dataset, state)
-        if dry_run:
-            describe_plan(made, dataset, folder, state, feeding, listener)
-            return Run(folder, made)
         deadline.check()
         if plan.new:
             folder.check_free()

@@ -1,9 +1,15 @@
 """One of several processes that train together: `python -m gansaku.api_rank REQUEST`, started by `gansaku.launch`."""
 
+# ruff: noqa: E402
 from __future__ import annotations
+
+import signal
+
+signal.signal(signal.SIGINT, signal.SIG_DFL)  # until somebody listens: the imports take seconds, and leave no traceback
 
 import json
 import sys
+import time
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +29,9 @@ def carry_out(request: dict[str, Any]) -> None:
         registry.use(Path(file))
     registry.recipes()  # so that parts are known by name
     given = dict(request)
+    until, begins_with = given.pop("until"), given["begins_with"]
+    given["budget"] = None if until is None else until - time.time()
+    given["begins_with"] = begins_with and api.load(begins_with[0], at=begins_with[1])
     stored, name, loud = given.pop("stored"), given.pop("name"), given.pop("loud")
     if stored is not None:
         given["recipe"] = from_toml(stored).but(name=name)

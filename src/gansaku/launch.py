@@ -30,12 +30,17 @@ from gansaku.runs.live import Scoring
 
 MODULE = "gansaku.api_rank"
 ENDING = 2.0  # seconds in which a process that was told to end does so
+EARLY = "interrupted before it trained; nothing is lost, the same command starts again"
 MOST = 256  # processes on one machine
-FAILED = "failed: "  # what a process writes to its standard output as its last line before it ends with an error
+LEAST = 10.0  # seconds of a timeout
+FAILED = "\x1egansaku failed: "  # before what a process writes to its standard output as it ends with an error
 
 
-def check_procs(procs: int) -> None:
-    """Raises UsageError for a number of processes that cannot be."""
+def check_procs(procs: int, timeout: float) -> None:
+    """Raises UsageError for a number of processes that cannot be, and for a time in which nobody can answer."""
+    if timeout < LEAST:
+        sentence = f"{timeout:g} s are too few: each process shows once a second that it lives; use 10s or more"
+        raise UsageError("--rank-timeout", sentence, "RANKS")
     if not 1 <= procs <= MOST:
         raise UsageError("--procs", f"{procs} is no number of processes; use 1 to {MOST}, one for each core or GPU", "RANKS")
 
@@ -121,7 +126,7 @@ class Rank:
     def _read(self, pipe: Any) -> None:
         for line in pipe:
             text = line.decode("utf-8", "replace").rstrip("\n")
-            if text.startswith(FAILED):
+            if text.startswith(FAILED):  # nobody else's line does
                 self.failure = json.loads(text.removeprefix(FAILED))
             else:
                 text = text.removeprefix(f"[rank{self.number}]: ")  # torch says it too, of tracebacks
@@ -142,22 +147,25 @@ class Rank:
         if code < 0:
             how = f"was ended by {signal.Signals(-code).name}" + (", perhaps for lack of memory" if code == -9 else "")
         else:
-            how = f"failed with exit code {code}; its traceback stands above"
+            what = "what it said" if code == Stopped.exit_code else "its traceback"
+            how = f"failed with exit code {code}; {what} stands above"
         advice = "the same command goes on from the last checkpoint"
         return Stopped(f"rank {self.number}", f"{how}; all processes have ended, and {advice}", LOST)
 
 
 def watch(crew: Sequence[Rank], asked: Callable[[], int | None]) -> None:
     """Until all have ended. Raises the error of the first that fails."""
-    told = False
+    told: int | None = None
     while any(rank.process.poll() is None for rank in crew):
         number = asked()
-        if number is not None and not told:
-            told = True
+        if number is not None and told is None:
+            told = number
             crew[0].process.send_signal(number)  # it tells the others when all has been saved
         if any(rank.process.poll() for rank in crew):
             break
         time.sleep(0.05)
+    if told is not None and crew[0].process.poll() == -told:  # it did not listen yet
+        raise Interrupted("gansaku train", EARLY, told)
     for rank in crew:
         if rank.process.poll():
             raise rank.error()

@@ -6,6 +6,7 @@ They open no run folder: recipe and state come from rank 0. Data they open thems
 from __future__ import annotations
 
 import json
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -57,9 +58,7 @@ def tell_plan(plan: Plan) -> None:
     ranks.wait_for_all()
 
 
-def follow(
-    where: torch.device, open_data: Callable[[str, Size], Dataset], scoring: Scoring, say: Callable[[str], None]
-) -> tuple[Folder, Recipe]:
+def follow(where: torch.device, open_data: Callable[[str, Size], Dataset], scoring: Scoring) -> tuple[Folder, Recipe]:
     """Do what rank 0 says until it says that this is the end. Returns the run's folder, which may be another machine's.
 
     Raises a GansakuError where this rank cannot take part, or rank 0 has ended before there was anything to do.
@@ -87,7 +86,7 @@ def follow(
         elif order == Order.SCORE:
             assert watching is not None
             for sentence in watching.help(state):
-                say(sentence)
+                print(f"[rank{ranks.mine()}]: {sentence}", file=sys.stderr, flush=True)  # as torch names them
     if recipe is None:
         raise Stopped(f"rank {ranks.mine()}", "rank 0 has ended before the training; what it said stands above", ranks.LOST)
     return Folder(Path(folder)), recipe

@@ -160,6 +160,7 @@ class Recorder:
         self._listener.say(sentence)
         self._starting = state.seen
         self.event(state.seen, "rollback", sentence)
+        self._alarms = Alarms(self._folder.log)  # as they stood there
 
     def score(self, state: State, make: Callable[[], list[Score]]) -> None:
         """Scores go to the log and to whoever listens; the best so far by the first of them gets a checkpoint.

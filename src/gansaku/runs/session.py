@@ -65,6 +65,11 @@ class Deadline:
         """Seconds until it; None: there is none."""
         return None if self.seconds is None else self.seconds - (time.monotonic() - self.started)
 
+    @property
+    def until(self) -> float | None:
+        """The time of the clock at which it is, as another process takes it; None: there is none."""
+        return None if self.left is None else time.time() + self.left
+
     def begin(self) -> None:
         """The first cycle begins now."""
         self._last = time.monotonic()

@@ -22,7 +22,7 @@ def share(state: State) -> None:
     shapes = {name: [list(value.shape), str(value.dtype).removeprefix("torch.")] for name, value in held.items()}
     ranks.tell_text(json.dumps([shapes, counts(state)]))
     for value in held.values():
-        ranks.send(value.detach())
+        ranks.send(value.detach().to(state.device))  # some counters of torch's optimizers stay on the CPU
 
 
 def take(state: State) -> None:
@@ -45,7 +45,7 @@ def agree(state: State) -> None:
     if ranks.mine() == 0:
         ranks.tell(Order.AGREE)
     held = dict(sorted(tensors(state).items()))
-    mine = torch.stack([bits(value) for value in held.values()])
+    mine = torch.stack([bits(value).to(state.device) for value in held.values()])
     everyone = ranks.side_by_side(mine).cpu()
     for rank, theirs in enumerate(everyone):
         different = [name for name, same in zip(held, (theirs == everyone[0]).tolist(), strict=True) if not same]
