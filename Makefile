@@ -32,11 +32,13 @@ fid-cifar10: $(READY)
 methods: $(READY)
 	$(BIN)/python -m tools.trials run --cifar $(CIFAR10); status=$$?; $(BIN)/python -m tools.trials page; exit $$status
 
-# Hours of what the tests do in a minute: kills by the thousand, and a long training whose memory must not grow.
+# Hours of what the tests do in a minute: kills by the thousand, rounds in which each of several processes is killed and stopped,
+# and a long training whose memory must not grow.
 KILLS ?= 1000
 MINUTES ?= 60
+RANKS ?= 10
 soak: $(READY)
-	OMP_NUM_THREADS=1 $(BIN)/python tests/soak.py --kills $(KILLS) --minutes $(MINUTES) --json soak.json
+	OMP_NUM_THREADS=1 $(BIN)/python tests/soak.py --kills $(KILLS) --minutes $(MINUTES) --ranks $(RANKS) --json soak.json
 
 # Damages real files at random and reads them, for ten minutes or so many: make fuzz MINUTES=60. What breaks is kept.
 fuzz: MINUTES = 10

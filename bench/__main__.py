@@ -51,8 +51,8 @@ def arguments() -> argparse.Namespace:
         "--only",
         default="",
         metavar="NAME",
-        help="dcgan, wgan-gp, chainer-gan-lib, sngan, 3d-gan, auto, sentinel, signals, feeding, pictures, voxel files, "
-        "drawing, inception, frechet, mifid",
+        help="dcgan, wgan-gp, chainer-gan-lib, sngan, 3d-gan, growth, auto, procs, sentinel, signals, feeding, pictures, "
+        "voxel files, drawing, inception, frechet, mifid",
     )
     parser.add_argument("--json", type=Path, nargs="?", const=STDOUT, metavar="FILE", help="also as JSON, here or in a file")
     return parser.parse_args()

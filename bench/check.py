@@ -29,6 +29,8 @@ def main() -> None:
     both("article 0's 3D-GAN", ours.article(16, 4), plain.article)
     recipe = ours.wgan_gp(16, 8)
     both("WGAN-GP", recipe, lambda pair: plain.wgan_gp(pair, mix=mixes(recipe)))
+    grown = ours.growth(16, 4, widest=8)
+    both("progressive", grown, lambda pair: plain.progressive(pair, mix=mixes(grown)))
     both("chainer-gan-lib's DCGAN", ours.chainer("dcgan-chainer", 4, 8), plain.chainer_dcgan)
     five = ours.chainer("wgan-gp", 8, 8)
     still = {"generator.rate": None, "discriminator.rate": None}  # as the plain loop's rates

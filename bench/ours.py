@@ -17,6 +17,7 @@ from gansaku.networks.dcgan import DCGANDiscriminator, DCGANGenerator
 from gansaku.optimizers import Adam
 from gansaku.recipe import Recipe
 from gansaku.recipes.registry import find
+from gansaku.schedules import Level, Levels
 from gansaku.terms import GradientPenalty
 from gansaku.training.state import begin
 from gansaku.training.step import cycle
@@ -77,6 +78,14 @@ def sngan(batch: int = 64, width: int | None = None) -> Recipe:
 def auto(size: int = 32) -> Recipe:
     """What trains when nobody names a recipe, all of it: weight average, R1 and R2 at every fourth step."""
     return find("auto", facts((3, size, size)))
+
+
+def growth(size: int, batch: int = 16, widest: int | None = None) -> Recipe:
+    """The progressive GAN in the stable phase of a size, without its weight average, as article 2 had none."""
+    levels = tuple(Level(4 << n, 0, 0) for n in range((size // 4).bit_length()))
+    recipe = find("progressive", facts((3, size, size)))
+    recipe = recipe.but({"generator.ema": "none", "batch": batch, "growth": Levels(levels), "length": 1_000_000})
+    return recipe if widest is None else recipe.but({f"{player}.network.widest": widest for player in recipe.players})
 
 
 def facts(shape: tuple[int, ...]) -> Facts:

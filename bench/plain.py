@@ -118,6 +118,26 @@ def wgan_gp(pair: Pair, weight: float = 10.0, mix: Noise | None = None) -> Step:
     return step
 
 
+def progressive(pair: Pair, weight: float = 10.0, drift: float = 0.001, mix: Noise | None = None) -> Step:
+    """The usual loop of a progressive GAN in a stable phase: WGAN-GP's, with the drift on real samples."""
+
+    def step(real: Tensor) -> dict[str, float]:
+        pair.of_discriminator.zero_grad()
+        fake, of_real = pair.fake().detach(), pair.judge(real)
+        loss_d = -of_real.mean() + pair.judge(fake).mean() + weight * slope_penalty(pair, real, fake, mix)
+        loss_d = loss_d + drift * (of_real**2).mean()
+        loss_d.backward()
+        pair.of_discriminator.step()
+
+        pair.of_generator.zero_grad()
+        loss_g = -pair.judge(pair.fake()).mean()
+        loss_g.backward()
+        pair.of_generator.step()
+        return {"d": loss_d.item(), "g": loss_g.item()}
+
+    return step
+
+
 def chainer_dcgan(pair: Pair) -> Step:
     """chainer-gan-lib's order: G first, then D on the same fakes, softplus losses."""
 

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from gansaku.recipe import Recipe
 
-from . import drawing, feeding, ours, pictures, plain, scores, signals, voxel_files, watching
+from . import drawing, feeding, ours, pictures, plain, processes, scores, signals, voxel_files, watching
 from .measure import Clock, Row, Side, compare
 
 Loop = Callable[[plain.Pair], plain.Step]
@@ -27,9 +27,10 @@ class Plan:
 
 def all_rows(plan: Plan, only: str = "") -> Iterator[Row]:
     """Every row whose group's name contains `only`, as it is measured."""
-    groups = {"dcgan": dcgan, "wgan-gp": wgan_gp, "chainer-gan-lib": chainer, "sngan": sngan, "3d-gan": gan3d, "auto": auto,
-              "sentinel": sentinel, "signals": looks, "feeding": feed, "pictures": resizing, "voxel files": voxels_in_files,
-              "drawing": drawn, "inception": inception, "frechet": frechet, "mifid": mifid}  # fmt: skip
+    groups = {"dcgan": dcgan, "wgan-gp": wgan_gp, "chainer-gan-lib": chainer, "sngan": sngan, "3d-gan": gan3d,
+              "growth": growth, "auto": auto, "procs": procs, "sentinel": sentinel, "signals": looks, "feeding": feed,
+              "pictures": resizing, "voxel files": voxels_in_files, "drawing": drawn, "inception": inception,
+              "frechet": frechet, "mifid": mifid}  # fmt: skip
     for name, group in groups.items():
         if only in name:
             yield from group(plan)
@@ -97,6 +98,20 @@ def gan3d(plan: Plan) -> Iterator[Row]:
     if plan.full:
         recipe = ours.article(64, 4).but(ours.FAST)
         yield step_row(plan, "article 0 64³, batch 4, bf16", recipe, plain.article, "its networks, loss and order, plain", 2.0)
+
+
+def growth(plan: Plan) -> Iterator[Row]:
+    """The progressive GAN at its full width, 512 channels at these sizes, in a stable phase."""
+    against = "the usual progressive loop in plain eager fp32, no weight average on either side; 1 D + 1 G step"
+    for size in (8, 16, 32):
+        recipe = ours.growth(size)
+        yield step_row(plan, f"progressive {size} px, batch 16, bf16", recipe.but(ours.FAST), plain.progressive, against, 1.9)
+        yield step_row(plan, f"progressive {size} px, batch 16, fp32", recipe.but(ours.FAST_FP32), plain.progressive, against)
+
+
+def procs(plan: Plan) -> Iterator[Row]:
+    """Both sides are ours: one process of one thread, and two of them, in wall time. More in `python -m bench.processes`."""
+    return processes.rows(plan.rounds, plan.full)
 
 
 def auto(plan: Plan) -> Iterator[Row]:

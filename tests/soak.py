@@ -1,9 +1,10 @@
 """Hours of what the tests do in a minute: kills by the thousand, and a long training whose memory must not grow.
 
-    python tests/soak.py --kills 1000 --minutes 60 --json soak.json
+    python tests/soak.py --kills 1000 --minutes 60 --ranks 10 --json soak.json
 
-The kills are the same for the same --seed; only those at a time of the clock hit something else each time. Whatever fails
-stays in the folder that is named, and the exit code is 1.
+The kills are the same for the same --seed; only those at a time of the clock hit something else each time. With --ranks, each
+process of two and of four that train together is killed and stopped once a round. Whatever fails stays in the folder that is
+named, and the exit code is 1.
 """
 
 from __future__ import annotations
@@ -23,6 +24,7 @@ from typing import Any
 
 sys.path.insert(0, str(Path(__file__).parent / "runs"))
 
+import crew
 import numpy as np
 from nursery import (
     TEARS,
@@ -166,6 +168,8 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--kills", type=int, default=0)
     parser.add_argument("--minutes", type=float, default=0.0)
+    parser.add_argument("--ranks", type=int, default=0, metavar="ROUNDS", help="12 kills and stops of ranks each")
+    parser.add_argument("--rank-timeout", type=float, default=20.0, metavar="SECONDS")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--json", type=Path)
     asked = parser.parse_args()
@@ -175,6 +179,9 @@ def main() -> int:
     if asked.minutes:
         found["memory"] = memory(asked.minutes, place / "memory")
         print({name: value for name, value in found["memory"].items() if name != "looks"}, flush=True)
+    if asked.ranks:
+        found["ranks"] = crew.rounds(asked.ranks, asked.seed, place / "ranks", timeout=asked.rank_timeout)
+        print({name: value for name, value in found["ranks"].items() if name != "failures"}, flush=True)
     if asked.json:
         asked.json.write_text(json.dumps(found, indent=1))
     failed = [failure for part in found.values() for failure in part["failures"]]

@@ -100,6 +100,15 @@ def test_times_are_read_with_their_units():
     assert [seconds(text) for text in ("90", "90s", "30m", "9h", "1h30m", "0.5h")] == [90, 90, 1800, 32400, 5400, 1800]
     with pytest.raises(UsageError):
         seconds("90x")
+    with pytest.raises(UsageError, match=r"^--until: 'abc' is no time"):
+        seconds("abc", "--until")
+
+
+def test_less_time_than_ranks_need_to_be_heard_is_refused(capsys):
+    assert main(["train", "--rank-timeout", "1s"]) == 2
+    assert "--rank-timeout: '1s' is too short a time; give 10s or more" in capsys.readouterr().err
+    assert main(["train", "--rank-timeout", "abc"]) == 2
+    assert "--rank-timeout: 'abc' is no time" in capsys.readouterr().err
 
 
 def started(*arguments, **environment):

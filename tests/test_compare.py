@@ -16,7 +16,7 @@ from gansaku.cli_compare import parted, varied
 from gansaku.errors import UsageError
 from gansaku.experiments import local
 from gansaku.experiments.folder import Place, Training, trainings
-from gansaku.experiments.plan import Factor, Plan, Scoring
+from gansaku.experiments.plan import Factor, Plan, Scoring, to_toml
 from gansaku.listener import Listener
 
 GROW = Factor("generator.network.grow", ("transpose", "resize"))
@@ -192,6 +192,41 @@ def test_a_dry_run_says_what_the_arms_are_and_leaves_nothing(tmp_path, begun, ca
     assert main(["compare", "dcgan", *FLAGS, "--out", str(tmp_path / "c"), "--dry-run"]) == 0
     assert "grow=resize: generator.network.grow: transpose → resize" in capsys.readouterr().err
     assert not (tmp_path / "c").exists()
+    assert begun == []
+
+
+@pytest.fixture(params=["file", "folder"])
+def planned(request, tmp_path):
+    """What names a plan on the command line: its file, or the folder where it lies."""
+    folder = tmp_path / "c"
+    if request.param == "folder":
+        Place(folder).begin(PLAN)
+        return ["--out", str(folder)]
+    (tmp_path / "plan.toml").write_text(to_toml(PLAN))
+    return [str(tmp_path / "plan.toml"), "--out", str(folder)]
+
+
+def test_seeds_beside_a_plan_are_trained_too(planned, begun, capsys):
+    assert main(["compare", *planned, "--seeds", "0,1,5", "--dry-run"]) == 0
+    assert "2 arms at 3 seeds" in capsys.readouterr().err
+    assert main(["compare", *planned, "--seeds", "4", "--dry-run"]) == 0
+    assert "2 arms at 4 seeds" in capsys.readouterr().err
+
+
+def test_seeds_are_added_to_those_that_are_there(tmp_path):
+    Place(tmp_path).begin(PLAN)
+    assert api_compare.compare(out=tmp_path, seeds=(7, 1), dry_run=True).plan.seeds == (0, 1, 7)
+
+
+@pytest.mark.parametrize("flag", [
+    ["--budget", "5m"], ["--size", "32"], ["--metrics", "kid"], ["-n", "9"], ["--real", "9"], ["--extractor", "random-2d"],
+    ["--question", "why?"], ["--use", "x.py"], ["--set", "length=9"], ["--data", "chairs"], ["--search", "3"], ["--grid"],
+])  # fmt: skip
+def test_a_flag_that_a_plan_answers_is_refused_by_name(planned, flag, begun, capsys):
+    assert main(["compare", *planned, *flag]) == 2
+    error = capsys.readouterr().err
+    assert error.startswith(f"{flag[0]}: does nothing beside ")
+    assert "plan.toml, which is a plan" in error
     assert begun == []
 
 

@@ -10,6 +10,7 @@ import sys
 import time
 from pathlib import Path
 from threading import Thread
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -223,3 +224,26 @@ def test_processes_that_do_not_find_each_other_say_so(monkeypatch):
     apart = pytest.raises(UsageError, match="rank 1 of 2 did not find the others within 1 s")
     with apart, processes.joined(torch.device("cpu"), 1.0):
         raise AssertionError("they have met")
+
+
+def test_each_rank_sees_when_the_one_it_watches_shows_no_life(monkeypatch):
+    """Rank 0 watches all others: it may wait for them without a limit, as until all have opened their data."""
+    now, store = SimpleNamespace(monotonic=lambda: now.seconds, seconds=0), torch.distributed.HashStore()
+    monkeypatch.setattr(processes, "time", now)
+    monkeypatch.setattr(processes.threading.Thread, "start", lambda thread: None)
+    watches = [processes.Watch(store, rank, 3, 10.0, lambda number: None) for rank in range(3)]
+
+    def silent(living):
+        """When each rank misses another, and which, while only these live."""
+        found = {}
+        for _ in range(30):
+            now.seconds += 1
+            for rank in living:
+                watches[rank]._beat()
+                if watches[rank]._silent() is not None:
+                    found.setdefault(rank, (now.seconds, watches[rank]._silent()))
+        return found
+
+    assert silent([0, 1, 2]) == {}
+    assert silent([0, 1]) == {0: (41, 2)}, "ten seconds after it last saw a new one; rank 1 leaves it to rank 0"
+    assert silent([1, 2])[1] == (70, 0)

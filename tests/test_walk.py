@@ -12,6 +12,7 @@ from gansaku.cli import main
 from gansaku.errors import UsageError
 from gansaku.evaluation.continuity import continuity
 from gansaku.latents import between
+from gansaku.runs import walks
 
 A, B = torch.tensor([3.0, 0.0], dtype=torch.float64), torch.tensor([0.0, 3.0], dtype=torch.float64)
 HALF = torch.tensor([0.5], dtype=torch.float64)
@@ -70,6 +71,23 @@ def test_a_generator_that_does_not_look_at_its_latents_has_no_speed():
     found = continuity(torch.ones(40, 3), way(), 10)
     assert (set(found.speeds), found.spread, found.jumps) == ({0.0}, 0.0, [])
     assert found.sentence() == "nothing changes on the way"
+
+
+def test_where_most_steps_change_nothing_speeds_are_in_means_and_are_numbers():
+    """Voxels that stand still: 39 steps of 0 and one, and the way back, of much."""
+    features = torch.zeros(40, 3)
+    features[7] = 1.0  # steps 6 and 7
+    found = continuity(features, torch.eye(40, dtype=torch.float64), 10)
+    assert found.speeds[6] == found.speeds[7] == pytest.approx(20.0)
+    assert json.loads(json.dumps(found.speeds, allow_nan=False)) == list(found.speeds)
+    assert "the largest step, 20.0 times the mean, lies between samples 0 and 1" in found.sentence()
+    assert "20.0 times the mean" in walks.chart(found, {})
+    assert "in means" in walks.chart(found, {})
+
+
+def test_a_walk_on_which_nothing_changes_says_so_and_has_a_chart():
+    found = continuity(torch.ones(40, 3), way(), 10)
+    assert "nothing changes on the way" in walks.chart(found, {})
 
 
 @pytest.fixture(scope="module")

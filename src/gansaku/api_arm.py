@@ -23,6 +23,7 @@ from gansaku.listener import Listener
 from gansaku.recipe import to_toml
 from gansaku.recipes import registry
 from gansaku.runs import live, log
+from gansaku.runs.looks import BUDGET
 from gansaku.runs.run import Run
 
 POINTS, ON_THE_WAY = 10, 1000  # scores on the way of each training, and samples of each side in them
@@ -87,7 +88,8 @@ def carry_out(place: Place, number: int, seed: int, device: str) -> None:
         if left is None or not clock.before or left > CLOSE:
             scoring = live.Scoring(n=min(ON_THE_WAY, plan.scoring.n), every=max(1, recipe.length // POINTS), share=ANY)
             api.train(recipe, plan.data, folder, settings, size=plan.size, budget=left, device=device, use=plan.use,
-                      scoring=scoring, begins_with=start_of(training.arm), listener=Attached(clock))  # fmt: skip
+                      scoring=scoring, begins_with=start_of(training.arm), listener=Attached(clock),
+                      signals_budget=BUDGET if plan.signals is None else plan.signals)  # fmt: skip
     except Stopped as error:
         why = error.sentence
     finally:

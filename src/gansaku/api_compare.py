@@ -100,12 +100,12 @@ def compare(
     out: str | Path | None = None,
     *,
     grid: bool = False,
-    seeds: int | Sequence[int] = plans.SEEDS,
+    seeds: int | Sequence[int] | None = None,
     settings: Mapping[str, Any] | None = None,
     budget: float | None = None,
     size: Size = None,
     question: str = "",
-    scoring: Scoring = Scoring(),  # noqa: B008 - frozen
+    scoring: Scoring | None = None,
     use: Iterable[str | Path] = (),
     against: str | Path | None = None,
     search: int = 0,
@@ -115,24 +115,29 @@ def compare(
 
     `vary` has a setting's values by its path, the baseline's first; `grid` takes every combination. `seeds` are how many, or
     which. With `search`, so many settings are tried out of `vary`, where a `Span` may stand, and the best is compared with the
-    recipe as it is. A `Plan` in the place of the recipe says all that. With `out` alone, the plan that lies there goes on.
-    `how` is what `carry_out` takes.
+    recipe as it is. A `Plan` in the place of the recipe says all that but the seeds, which may be others. With `out` alone, the
+    plan that lies there goes on, with more seeds if they are given. `how` is what `carry_out` takes.
     """
-    if isinstance(recipe, Plan):
-        return carry_out(recipe, out, **how)
-    if recipe is None and not vary and against is None and out is not None:
-        return carry_out(None, out, **how)
+    wanted = None if seeds is None else plans.seeds_of(seeds if isinstance(seeds, int) else list(seeds))
+    stored = recipe is None and not vary and against is None and out is not None
+    if isinstance(recipe, Plan) or stored:
+        refuse(
+            {"--data": data, "--vary": vary, "--grid": grid, "--set": settings, "--budget": budget, "--size": size,
+             "--question": question, "--metrics": scoring, "--use": tuple(use), "--against": against, "--search": search},
+            str(Place(Path(out)).plan) if stored and out is not None else "the plan",
+        )  # fmt: skip
+        return carry_out(recipe if isinstance(recipe, Plan) else None, out, seeds=wanted, **how)
     plan = Plan(
         data=data or "avatars",
         recipe=recipe or "auto",
         vary=tuple(space.factor(path, values, f"--vary {path}") for path, values in (vary or {}).items()),
         grid=grid,
-        seeds=plans.seeds_of(seeds if isinstance(seeds, int) else list(seeds)),
+        seeds=tuple(range(plans.SEEDS)) if wanted is None else wanted,
         settings=dict(settings or {}),
         budget=budget,
         size=size,
         question=question,
-        scoring=scoring,
+        scoring=scoring or Scoring(),
         use=tuple(map(str, use)),
         against="" if against is None else str(against),
         search=search,
@@ -140,10 +145,26 @@ def compare(
     return carry_out(plan, out, **how)
 
 
+def refuse(given: Mapping[str, Any], where: str) -> None:
+    """Raises UsageError for the first flag with a value: a plan says all that."""
+    for flag, value in given.items():
+        if value not in (None, "", (), {}, False, 0):
+            sentence = f"does nothing beside {where}, which is a plan: leave it out, or write a plan of its own with it"
+            raise UsageError(flag, sentence, "USAGE")
+
+
+def with_seeds(plan: Plan, seeds: Sequence[int] | None, more: bool) -> Plan:
+    """The plan at other seeds, or at `more`: those beside its own."""
+    if seeds is None:
+        return plan
+    return replace(plan, seeds=(*plan.seeds, *[s for s in seeds if s not in plan.seeds]) if more else tuple(seeds))
+
+
 def carry_out(
     plan: Plan | None,
     out: str | Path | None = None,
     *,
+    seeds: Sequence[int] | None = None,
     jobs: int | None = None,
     threads: int = 1,
     device: str = "auto",
@@ -154,6 +175,7 @@ def carry_out(
 ) -> Outcome:
     """Carry out a plan in a folder, or go on with the one that is there (None, or the same with more seeds).
 
+    `seeds` take the place of the plan's, and are added to those that are there.
     `jobs` trainings run at a time, `threads` each: one for each core of a CPU, one on a GPU, as far as there is memory;
     `on` this machine ("local"), or on a Ray cluster ("ray").
     `until` stops after so many seconds; the same call goes on. Raises a GansakuError for what a user can get wrong.
@@ -161,7 +183,7 @@ def carry_out(
     place, listener, started = Place(folder_of(plan, out)), listener or Listener(), time.monotonic()
     sentence = "interrupted before anything was trained; the same command starts again"
     with listening("gansaku compare", sentence) as request:
-        wanted = plan or searching.begun(place) or place.read_plan()
+        wanted = with_seeds(plan or searching.begun(place) or place.read_plan(), seeds, more=plan is None)
         for file in wanted.use:
             registry.use(Path(file))
         dataset = open_data(wanted.data, wanted.size)

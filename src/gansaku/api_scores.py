@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Iterable, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -29,6 +30,8 @@ from gansaku.recipes import registry as recipes
 from gansaku.runs import log, scoring
 from gansaku.runs.folder import Folder, opened
 from gansaku.runs.opening import size_of
+from gansaku.runs.phase_samples import Shrunk, at_size, compared_small
+from gansaku.runs.phases import named
 from gansaku.runs.run import Run, label_of, stored_recipe
 
 N = {2: 10_000, 3: 1_000}  # samples that are scored when nobody says how many, by dimensions of space
@@ -40,6 +43,12 @@ class Source(NamedTuple):
     samples: Samples
     told: Told
     run: Run | None
+
+    @property
+    def small(self) -> tuple[int, ...] | None:
+        """The size of its samples where the run has not grown to its full size; else None."""
+        size = self.samples.shape[1:]
+        return size if self.run is not None and size != self.run.recipe.shape[1:] else None
 
 
 def evaluate(
@@ -73,7 +82,8 @@ def evaluate(
     `what` is a run, a folder, zip, `.h5` or array file of samples, or several of them. `against` is data as `train` takes
     them; a run's own if not given. `names` are metrics by name, or metrics. `n` samples of each side are used, at most
     those there are; `real` says another number of real ones. `budget` (seconds) picks n. Features lie in the cache: a
-    stopped evaluation goes on, and real ones are computed once. A run's scores are noted in its log.
+    stopped evaluation goes on, and real ones are computed once. A run's scores are noted in its log. A checkpoint of a phase
+    before the last one of a growth is scored at its own size, the data shrunk to it as its training did.
     """
     started, listener, where = time.monotonic(), listener or Listener(), hardware.device(device)
     for file in use:
@@ -108,17 +118,41 @@ def evaluate(
         scorer.n = affordable(scorer, sources[0].samples, budget - (time.monotonic() - started), sources=len(sources))
         few = ", the fewest that are scored: it may take longer" if scorer.n == COUNTS[0] else ""
         listener.say(f"{scorer.n:,} samples of each side in {duration(budget)}{few}")
-    scores = []
+    scores, scorers = [], {None: scorer, **small_scorers(scorer, sources, bool(names), listener)}
     for source in sources:
-        made = scorer.by_class(source.samples, source.told) if per_class else scorer.score(source.samples, source.told)
+        judge = scorers[source.small]
+        made = judge.by_class(source.samples, source.told) if per_class else judge.score(source.samples, source.told)
         if bias_curve:
-            made += scorer.bias_curve(source.samples, source.told)
+            made += judge.bias_curve(source.samples, source.told)
         made = [score for score in made if metrics.asked_for(score.metric.removesuffix("@∞"), names)]
+        if source.small is not None:
+            made = [at_size(score, source.small) for score in made]
         if source.run is not None:
             scoring.noted(source.run, made)
         scores += made
     scorer.tidy(*(source.samples for source in sources))
     return scores
+
+
+def small_scorers(
+    scorer: Scorer, sources: Iterable[Source], named_metrics: bool, listener: Listener
+) -> dict[tuple[int, ...] | None, Scorer]:
+    """A scorer for each size that a growth has not left yet, against real samples shrunk to it.
+
+    Shrunk voxels are shares of what is filled, no shapes. Raises UsageError for a metric of shapes that was asked for.
+    """
+    found: dict[tuple[int, ...] | None, Scorer] = {}
+    for source in sources:
+        if source.small is None:
+            continue
+        shapes = [metric for metric in scorer.metrics if "samples" in metric.needs and len(source.small) == 3]
+        if shapes and named_metrics:
+            sentence = f"compares whole voxels, and {source.samples.name} makes {named(source.small)}, where data are shares"
+            raise UsageError(f"--metrics {', '.join(shapes[0].gives)}", f"{sentence}; use fid, or a later checkpoint", "METRIC")
+        chosen = [metric for metric in scorer.metrics if metric not in shapes]
+        found[source.small] = replace(scorer, metrics=chosen, real=Shrunk(scorer.real, source.small))
+        listener.say(f"{source.samples.name} makes {named(source.small)}: the data are shrunk to it, as in its training")
+    return found
 
 
 def metric_names() -> list[dict[str, str]]:
@@ -193,7 +227,8 @@ def source_of(
     if isinstance(what, Run) or Folder(Path(what)).exists:
         run = what if isinstance(what, Run) else opened_run(what, at)
         samples, told = scoring.generated(run, seed, weights, truncation, label_of(run, class_name), device)
-        return Source(samples, told, run)
+        source = Source(samples, told, run)
+        return source if source.small is None else source._replace(samples=compared_small(samples))
     if weights or truncation is not None or at is not None:
         raise UsageError(str(what), "is no run: weights, truncation and checkpoint are a run's", "RUN_FOLDER")
     dataset = open_data(str(what), size, progress=listener.preparing)

@@ -26,6 +26,8 @@ from gansaku.metrics.memorization import Memorization
 from gansaku.metrics.passport import Score
 from gansaku.recipes import registry as recipes
 from gansaku.runs import log, manifest, scoring
+from gansaku.runs.phase_samples import Shrunk, at_size, compared_small
+from gansaku.runs.phases import named
 from gansaku.runs.run import Run
 
 
@@ -48,7 +50,7 @@ def rank(
     """Rank every checkpoint of a run by two judges: an extractor each, on disjoint halves of the data.
 
     One metric judges, fid if not named; two are the public and the private one's. `mifid` has the dog competition's
-    thresholds, 0.1 in public and 0.25 in private.
+    thresholds, 0.1 in public and 0.25 in private. Of a run that grows, the checkpoints of its newest one's size are ranked.
     """
     listener, where = listener or Listener(), hardware.device(device)
     for file in use:
@@ -60,12 +62,18 @@ def rank(
     parts = halves(dataset, split)
     judges = [
         Scorer(
-            (metric,), part, extractors.find(name, None, precision, where, first.samples.shape),
-            min(n or N[len(first.samples.shape) - 1], part.count), None, True, cache_folder(), listener.scoring,
+            (metric,),
+            part if first.small is None else Shrunk(part, first.small),
+            extractors.find(name, None, precision, where, first.samples.shape),
+            min(n or N[len(first.samples.shape) - 1], part.count),
+            None,
+            True,
+            cache_folder(),
+            listener.scoring,
             where.type,
         )
         for metric, name, part in zip(pair, (public, private), parts, strict=True)
-    ]  # fmt: skip
+    ]
 
     def checkpoints() -> Iterator[tuple[int, Samples, Told]]:
         for path in manifest.found(loaded.folder.checkpoints):
@@ -73,10 +81,18 @@ def rank(
                 samples, told = scoring.generated(replace(loaded, at=manifest.seen(path)), seed, device=where)
             except RunError as error:  # damaged, or removed by a training
                 listener.say(f"left out: {error}")
-            else:
-                yield manifest.seen(path), samples, told
+                continue
+            if samples.shape != first.samples.shape:
+                listener.say(f"left out: {samples.name}, which makes {named(samples.shape[1:])}")
+                continue
+            yield manifest.seen(path), samples if first.small is None else compared_small(samples), told
 
-    return ranked((judges[0], judges[1]), checkpoints())
+    found, small = ranked((judges[0], judges[1]), checkpoints()), first.small
+    if small is None:
+        return found
+    return Ranking(
+        tuple(row._replace(public=at_size(row.public, small), private=at_size(row.private, small)) for row in found.rows)
+    )
 
 
 def judging(names: Sequence[str | Metric]) -> tuple[Metric, Metric]:
@@ -143,10 +159,16 @@ def neighbours(
     """
     listener, where = listener or Listener(), hardware.device(device)
     source = source_of(what, seed=seed, at=at, size=size, listener=listener)
+    real: Samples = Stored(real_data(against, source, size, listener), split)
+    if source.small is not None:
+        if len(source.small) == 3:
+            sentence = f"{source.samples.name} makes {named(source.small)}, where data are shares and no shapes"
+            raise UsageError("--neighbours", f"{sentence}; choose a later checkpoint by --at", "SHAPE")
+        real = Shrunk(real, source.small)
     looks = None if extractor is None else extractors.find(extractor, None, "fp32", where, source.samples.shape)
     found = nearest_of(
         source.samples,
-        Stored(real_data(against, source, size, listener), split),
+        real,
         n,
         extractor=looks,
         cache=cache_folder(),

@@ -32,7 +32,7 @@ class Walk:
         """As `--json` prints it."""
         jumps = [{"between": list(self.found.between(i)), "step": i, "times": self.found.speeds[i]} for i in self.found.jumps]
         return {"way": self.way, "steps": self.found.steps, "speeds": list(self.found.speeds), "spread": self.found.spread,
-                "jumps": jumps, "says": self.found.sentence()}  # fmt: skip
+                "unit": self.found.unit, "jumps": jumps, "says": self.found.sentence()}  # fmt: skip
 
 
 def walk(

@@ -21,7 +21,21 @@ from gansaku.cli_data import prepare, show
 from gansaku.cli_latent import directions, project
 from gansaku.cli_recipes import recipes, verify
 from gansaku.cli_scores import blind, evaluate, probe, scores, weights
-from gansaku.cli_values import Flag, Json, Positional, Text, Texts, Use, listed, repeated, seconds, setting, share, size
+from gansaku.cli_values import (
+    LEAST_WAIT,
+    Flag,
+    Json,
+    Positional,
+    Text,
+    Texts,
+    Use,
+    listed,
+    repeated,
+    seconds,
+    setting,
+    share,
+    size,
+)
 from gansaku.cli_view import view
 from gansaku.errors import GansakuError, UsageError, nearest, printable
 from gansaku.listener import Listener
@@ -83,7 +97,7 @@ def train(
             its own length, twice at most; warn if not given.
         signals_budget: The share that health signals may take, as `show RUN --signals` tells; 0% for the step's own alone.
         procs: Processes of this machine that train together, each batch divided among them. torchrun starts more machines.
-        rank_timeout: After so long without an answer from one of them all end.
+        rank_timeout: After so long without an answer from one of them all end; 10s at the least.
         as_json: Print one JSON document about the run at the end.
     """
     from gansaku.runs import lock
@@ -114,7 +128,7 @@ def train(
         scoring=wanted,
         signals_budget=share(signals_budget, "--signals-budget"),
         procs=procs,
-        rank_timeout=seconds(rank_timeout),
+        rank_timeout=seconds(rank_timeout, "--rank-timeout", LEAST_WAIT),
         listener=Listener() if processes.rank() else Terminal(),
     )
     if as_json and not processes.rank():

@@ -21,14 +21,14 @@ def compare(
     vary: Annotated[Texts, Flag(metavar="PATH=A,B", help_behavior_hint="")] = (),
     grid: Annotated[bool, Flag(help_behavior_hint="")] = False,
     search: Annotated[int, Flag(metavar="N", help_behavior_hint="")] = 0,
-    seeds: Annotated[str, Flag(metavar="N|0,1,7")] = "5",
+    seeds: Annotated[Text, Flag(metavar="N|0,1,7")] = None,
     set_: Annotated[Texts, Flag(name="set", metavar="PATH=VALUE", help_behavior_hint="")] = (),
     out: Annotated[Text, Flag(metavar="FOLDER")] = None,
     size_: Annotated[Text, Flag(name="size", metavar="SIDE|WxH")] = None,
     budget: Annotated[Text, Flag(metavar="TIME")] = None,
     question: Annotated[Text, Flag(metavar="TEXT")] = None,
-    metrics: Annotated[str, Flag(metavar="fid,…")] = "fid,diversity",
-    n: Annotated[int, Flag(aliases=["-n"], metavar="N")] = 2000,
+    metrics: Annotated[Text, Flag(metavar="fid,…")] = None,
+    n: Annotated[int | None, Flag(aliases=["-n"], metavar="N", help_behavior_hint="")] = None,
     real: Annotated[int | None, Flag(metavar="N", help_behavior_hint="")] = None,
     extractor: Annotated[Text, Flag(metavar="NAME|FILE")] = None,
     against: Annotated[Text, Flag(metavar="BASELINE.json")] = None,
@@ -55,14 +55,15 @@ def compare(
         grid: Every combination of what is varied; else one thing at a time against the baseline.
         search: Try so many settings, of ranges too as generator.lr=1e-5..1e-3, each at one seed; then compare the best with the
             recipe as it is, at --seeds (pip install gansaku[search]).
-        seeds: How many, or which.
+        seeds: How many, or which; 5 if not given. Beside a plan file, in the place of its own.
         set_: Settings of all arms, as --set length=200000 generator.network.width=16.
         out: The comparison's folder; by default comparisons/<recipe>-<data>-<hash of the plan>.
         size_: Resize pictures to squares of this side, or to WIDTHxHEIGHT.
         budget: Give each training this time instead of the same number of samples: 10m.
         question: What is asked, in words, for the report.
-        metrics: What to score at the end, by name: `gansaku scores --names`; the first one answers the question.
-        n: Samples of each side.
+        metrics: What to score at the end, by name: `gansaku scores --names`; the first one answers the question. By default
+            fid,diversity.
+        n: Samples of each side; 2000 if not given.
         real: Another number of real samples.
         extractor: What looks at the samples, as in `gansaku evaluate`.
         against: Hold the arms against a locked baseline, which takes the place of one that is trained.
@@ -80,7 +81,7 @@ def compare(
     from gansaku import api_compare
     from gansaku.experiments import plan as plans
 
-    scoring = plans.Scoring(listed(metrics), n, extractor, real)
+    scoring = plans.Scoring(listed("fid,diversity" if metrics is None else metrics), 2000 if n is None else n, extractor, real)
     if lock:
         if out is None or what:
             raise UsageError("--lock", "locks an arm of the comparison in --out FOLDER", "USAGE")
@@ -89,7 +90,7 @@ def compare(
         return
     if what and all((Path(one) / "run.json").is_file() for one in what):
         told = [text.partition("=") for text in vary]
-        if any(values for _, _, values in told) or set_ or data or grid or against or search:
+        if any(values for _, _, values in told) or set_ or data or grid or against or search or seeds or size_ or budget:
             raise UsageError("compare", "runs that are there are as they are; --vary PATH says what may differ", "USAGE")
         if out is None:
             raise UsageError("--out", "name a folder for the report", "USAGE")
@@ -104,13 +105,26 @@ def compare(
             listener=Terminal(),
         )
     else:
-        found = api_compare.compare(
-            recipe_or_plan(what, bool(vary or set_ or data or grid or against or search)), data, by_path(vary), out, grid=grid,
-            seeds=seeds_of(seeds), settings=dict(map(setting, set_)), budget=None if budget is None else seconds(budget),
-            size=size(size_), question=question or "", scoring=scoring, use=use, against=against, search=search, jobs=jobs,
-            threads=threads, device=device, on=on, dry_run=dry_run, until=None if until is None else seconds(until),
-            listener=Terminal(),
-        )  # fmt: skip
+        told_seeds = None if seeds is None else seeds_of(seeds)
+        how: dict[str, Any] = {
+            "jobs": jobs, "threads": threads, "device": device, "on": on, "dry_run": dry_run,
+            "until": None if until is None else seconds(until, "--until"), "listener": Terminal(),
+        }  # fmt: skip
+        plan = recipe_or_plan(what)
+        if isinstance(plan, plans.Plan) or (plan is None and out is not None and not vary and against is None):
+            where = what[0] if what else str(Path(str(out)) / "plan.toml")
+            api_compare.refuse(
+                {"--data": data, "--vary": vary, "--grid": grid, "--search": search, "--set": set_, "--size": size_,
+                 "--budget": budget, "--question": question, "--metrics": metrics, "-n": n, "--real": real,
+                 "--extractor": extractor, "--against": against, "--use": use}, where,
+            )  # fmt: skip
+            found = api_compare.compare(plan, out=out, seeds=told_seeds, **how)
+        else:
+            found = api_compare.compare(
+                plan, data, by_path(vary), out, grid=grid, seeds=told_seeds, settings=dict(map(setting, set_)),
+                budget=None if budget is None else seconds(budget), size=size(size_), question=question or "",
+                scoring=scoring, use=use, against=against, search=search, **how,
+            )  # fmt: skip
     if as_json:
         print_json(found.plain())
     elif not dry_run:
@@ -123,16 +137,14 @@ def compare(
         )
 
 
-def recipe_or_plan(what: Sequence[str], told: bool) -> Any:
-    """The recipe's name, or the plan in a file, beside which no flag tells what is compared; None if nothing is named."""
+def recipe_or_plan(what: Sequence[str]) -> Any:
+    """The recipe's name, or the plan in a file; None if nothing is named."""
     from gansaku.experiments import plan as plans
 
     if len(what) > 1:
         raise UsageError(what[1], "one recipe, one plan, or runs; what is compared with a recipe is said by --vary", "USAGE")
     if not what or not is_plan(what[0]):
         return what[0] if what else None
-    if told:
-        raise UsageError(what[0], "is a plan: what is varied, set and trained on stands in it", "USAGE")
     return plans.from_toml(Path(what[0]).read_text("utf-8"), what[0])
 
 
@@ -168,7 +180,7 @@ def varied(text: str) -> tuple[str, Any]:
     if not sign or not path:
         raise UsageError(f"--vary {text}", "is no PATH=A,B, as generator.network.grow=transpose,resize", "PLAN")
     if path == "budget":
-        return path, tuple(seconds(value) for value in parted(values))
+        return path, tuple(seconds(value, "--vary budget") for value in parted(values))
     span = space.read(values)
     return path, span or tuple(setting(f"{path}={value}")[1] for value in parted(values))
 

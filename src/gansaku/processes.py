@@ -56,18 +56,21 @@ def joined(where: torch.device, timeout: float = TIMEOUT, ask: Callable[[int], N
     patience = timedelta(seconds=timeout)
     if where.type == "cuda":
         torch.cuda.set_device(where)
+    watch = None
     try:
         store, number, count = next(rendezvous("env://", timeout=patience))
         store = PrefixStore(gathering(store, number, count, timeout), store)
+        watch = Watch(store, number, count, timeout, ask)  # first: to meet may take as long as PATIENCE
         backend = "cpu:gloo,cuda:nccl" if where.type == "cuda" else "gloo"
         distributed.init_process_group(backend, store=store, rank=number, world_size=count, timeout=patience)
         ranks.take_orders(distributed.new_group(backend="gloo", timeout=PATIENCE))
     except (RuntimeError, ValueError) as error:
+        if watch is not None:
+            watch.over.set()
         said = str(error).splitlines()[0]
         sentence = f"rank {os.environ['RANK']} of {os.environ['WORLD_SIZE']} did not find the others within {timeout:.0f} s"
         advice = "is MASTER_PORT taken, or MASTER_ADDR another machine's?"
         raise UsageError("ranks", f"{sentence} ({said}); {advice}", "RANKS") from error
-    watch = Watch(store, number, timeout, ask)
     try:
         with ranks.heard():
             yield
@@ -109,21 +112,23 @@ def gathering(store: Any, number: int, count: int, timeout: float) -> str:
 
 
 class Watch:
-    """Threads beside the training: rank 0 shows that it lives, the others see to it; what they are asked, rank 0 hears.
+    """Threads beside the training: every rank shows that it lives. Rank 0 sees to all others, and they to it; what they are
+    asked, rank 0 hears.
 
     Only a process that hangs is found so. One that has died is noticed at once, by whoever waits for its next message. The
     time is kept by a thread of its own, since asking a process that hangs may hang as well.
     """
 
-    def __init__(self, store: Any, number: int, timeout: float, ask: Callable[[int], None]):
+    def __init__(self, store: Any, number: int, count: int, timeout: float, ask: Callable[[int], None]):
         self._store, self._number, self._timeout, self._ask = store, number, timeout, ask
         self._parent = int(os.environ.get(PARENT) or 0)
-        self._beat, self._changed = "", time.monotonic()
+        watched = range(1, count) if number == 0 else (0,)
+        self._beats = {other: ("", time.monotonic()) for other in watched}  # the last one of each, and since when
         self.over = threading.Event()
         self.asked = 0  # the signal that this rank got
         if number:
             self._note_signals()
-            threading.Thread(target=self._time, name="time", daemon=True).start()
+        threading.Thread(target=self._time, name="time", daemon=True).start()
         threading.Thread(target=self._run, name="watch", daemon=True).start()
 
     def _note_signals(self) -> None:
@@ -139,30 +144,40 @@ class Watch:
                 self._parent = 0  # whoever started us is gone, and nobody would know of us
                 os.kill(os.getpid(), signal.SIGTERM)
             try:
-                self._lead() if self._number == 0 else self._see()
+                self._beat()
+                self._pass_on()
             except RuntimeError:  # rank 0 is gone, which the main thread sees too, or its machine does not answer
                 return
 
-    def _lead(self) -> None:
-        self._store.set("gansaku/beat", str(time.monotonic()))
-        if self._store.check(["gansaku/asked"]):
+    def _beat(self) -> None:
+        """Show that this rank lives, and look whether the others do."""
+        self._store.set(f"gansaku/beat/{self._number}", str(time.monotonic()))
+        for other, (last, _) in self._beats.items():
+            name = f"gansaku/beat/{other}"
+            beat = self._store.get(name).decode() if self._store.check([name]) else ""
+            if beat != last:
+                self._beats[other] = beat, time.monotonic()
+
+    def _pass_on(self) -> None:
+        """What another rank is asked, rank 0 is told."""
+        if self._number and self.asked:
+            self._store.set("gansaku/asked", str(self.asked))
+            self.asked = 0
+        if self._number == 0 and self._store.check(["gansaku/asked"]):
             number = int(self._store.get("gansaku/asked"))
             self._store.delete_key("gansaku/asked")
             self._ask(number)
 
-    def _see(self) -> None:
-        if self.asked:
-            self._store.set("gansaku/asked", str(self.asked))
-            self.asked = 0
-        beat = self._store.get("gansaku/beat").decode() if self._store.check(["gansaku/beat"]) else ""
-        if beat != self._beat:
-            self._beat, self._changed = beat, time.monotonic()
+    def _silent(self) -> int | None:
+        """The rank that has shown no life for too long."""
+        other, (_, since) = min(self._beats.items(), key=lambda item: item[1][1])
+        return other if time.monotonic() - since >= self._timeout else None
 
     def _time(self) -> None:
-        """End this process once nothing comes from rank 0 any more: the main thread waits for it and cannot."""
-        while time.monotonic() - self._changed < self._timeout:
-            if self.over.wait(BEAT):
-                return
-        text = f"rank {self._number}: rank 0 has not answered for {self._timeout:.0f} s; the same command goes on"
-        os.write(2, f"{text} [{ranks.LOST}]\n".encode())
-        os._exit(Stopped.exit_code)
+        """End this process once nothing comes from another any more: the main thread waits for it and cannot."""
+        while not self.over.wait(BEAT):
+            other = self._silent()
+            if other is not None:
+                text = f"rank {self._number}: rank {other} has not answered for {self._timeout:.0f} s; the same command goes on"
+                os.write(2, f"{text} [{ranks.LOST}]\n".encode())
+                os._exit(Stopped.exit_code)

@@ -4,9 +4,11 @@ import io
 import json
 import tarfile
 import threading
+from collections import Counter
 from functools import partial
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from itertools import pairwise
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -19,7 +21,7 @@ from gansaku.data.lanes import WINDOW, Lanes
 from gansaku.data.policy import Policy
 from gansaku.data.sources import open_data
 from gansaku.data.streaming import Streamed, prepare_stream
-from gansaku.errors import DataError, RecipeError, UsageError
+from gansaku.errors import DataError, RecipeError, Stopped, UsageError
 
 SIZES = [7, 5, 9, 4, 6, 8, 5]
 
@@ -93,6 +95,41 @@ def test_what_comes_next_is_known_before_it_is_needed():
                 sample += 1
 
 
+def slow_stretch(lanes, lane, first, last):
+    """Windows counted through from the beginning of each pass."""
+    rows, mirrored, shards = [np.empty(0, np.int64)], [np.empty(0, np.bool_)], []
+    while first < last:
+        number = lanes.pass_of(lane, first)
+        at = first - int(lanes.ends(number)[lane])
+        for window in range(0, len(lanes.shards(number, lane)), WINDOW):
+            found = lanes.window(number, lane, window)
+            if at < len(found.rows):
+                break
+            at -= len(found.rows)
+        taken = min(last - first, len(found.rows) - at)
+        rows.append(found.rows[at : at + taken])
+        mirrored.append(found.mirrored[at : at + taken])
+        shards += found.shards
+        first += taken
+    return np.concatenate(rows), np.concatenate(mirrored), tuple(dict.fromkeys(shards))
+
+
+@pytest.mark.parametrize("count", [1, 2, 3, 7])
+def test_a_window_is_found_where_counting_through_all_of_them_finds_it(count):
+    lanes, slow = Lanes(SIZES, count, 3), Lanes(SIZES, count, 3)
+    for lane in range(count):
+        for first in range(90):
+            for last in (first, first + 1, first + 6, first + 40):
+                found, counted = lanes.stretch(lane, first, last), slow_stretch(slow, lane, first, last)
+                assert [list(part) for part in found] == [list(part) for part in counted]
+
+
+def test_late_in_a_pass_only_the_window_that_is_read_is_made():
+    lanes = Lanes([50] * 200, 1, 0)
+    lanes.stretch(0, 9_010, 9_020)
+    assert lanes.window.cache_info().misses == 1
+
+
 @pytest.mark.parametrize(("pattern", "found"), [
     ("a.tar", ["a.tar"]), ("a{08..10}.tar", ["a08.tar", "a09.tar", "a10.tar"]),
     ("{0..1}/{0..1}", ["0/0", "0/1", "1/0", "1/1"]),
@@ -112,13 +149,14 @@ def test_what_is_no_plain_address_is_refused(source):
 # From an address to a batch
 
 
-def shard(path, number, count=12, classes=("cat", "dog")):
-    """A .tar of WebDataset: sample i is one grey, its class beside it."""
+def shard(path, number, count=12, classes=("cat", "dog"), broken=0):
+    """A .tar of WebDataset: sample i is one grey, its class beside it; the last `broken` are no pictures."""
     with tarfile.open(path, "w") as file:
         for i in range(count):
             picture = io.BytesIO()
             Image.new("RGB", (8, 8), (10 * number + i, 0, 0)).save(picture, "PNG")
-            for suffix, content in (("png", picture.getvalue()), ("cls", classes[i % len(classes)].encode())):
+            content = b"none" if i >= count - broken else picture.getvalue()
+            for suffix, content in (("png", content), ("cls", classes[i % len(classes)].encode())):
                 info = tarfile.TarInfo(f"{number}-{i:03d}.{suffix}")
                 info.size = len(content)
                 file.addfile(info, io.BytesIO(content))
@@ -210,11 +248,11 @@ def test_a_preparation_that_was_stopped_goes_on_with_the_shard_it_was_at(served,
     _, address = served
     source, fetched, fetch = f"{address}/s-{{0..3}}.tar", [], streams.fetch
 
-    def failing(place, path):
+    def failing(place, path, stop):
         fetched.append(place)
         if len(fetched) == 3:
             raise KeyboardInterrupt
-        fetch(place, path)
+        fetch(place, path, stop)
 
     monkeypatch.setattr(streams, "fetch", failing)
     with pytest.raises(KeyboardInterrupt):
@@ -274,5 +312,154 @@ def test_a_list_of_shards_that_contradicts_itself_is_refused():
     for plain in ({"shards": [], "lanes": 1, "policy": {}}, {"shards": [["a", 0, "f"]], "lanes": 1, "policy": {}}):
         with pytest.raises(ValueError, match="shards in"):
             streams.listing(plain)
-    whole = {"shards": [["a", 3, "f"]], "lanes": 1, "policy": {}}
+    whole = {"shards": [["a", 3, "f"]], "lanes": 1, "policy": {}, "max_bad": 0.2}
     assert streams.listing(json.loads(json.dumps(whole))).plain() == whole
+
+
+# What is in the cache
+
+
+class Cache:
+    """Shards of 10 samples of 48 bytes, prepared by nothing but a file; `made` counts how often each was."""
+
+    def __init__(self, folder, room, count=24, lanes=4, each=480):
+        self.made, self.open, self.each = Counter(), threading.Event(), each
+        self.open.set()
+        shards = tuple(streams.Shard(str(folder / f"{i}.tar"), 10, str(i)) for i in range(count))
+        self.lanes = Lanes([10] * count, lanes, 0)
+        listing = streams.Listing(shards, lanes, {})
+        self.fetched = streams.Fetched(listing, [], (3, 4, 4), self.make, room * each, folder / "cache")
+
+    def make(self, path, policy, target):
+        assert self.open.wait(60)
+        number = int(path.stem)
+        self.made[number] += 1
+        target.parent.mkdir(exist_ok=True)
+        target.write_bytes(bytes(self.each))
+        return SimpleNamespace(path=target, fingerprint=str(number), shape=(3, 4, 4))
+
+    def read(self, batches, batch=8):
+        for seen in range(0, batches * batch, batch):
+            places = [(lane, last, self.lanes.stretch(lane, first, last)[2])
+                      for lane, first, last in self.lanes.places(seen, 0, batch, batch)]  # fmt: skip
+            for lane, _, shards in places:
+                self.fetched.hold(lane, shards)
+            for lane, last, shards in places:
+                for number in shards:
+                    self.fetched(number)
+                self.fetched.soon(lane, self.lanes.after(lane, last))
+
+
+@pytest.mark.parametrize("room", [0, 9, 11, 16, 20])
+def test_in_a_pass_no_shard_is_fetched_twice_however_little_room_there_is(tmp_path, room):
+    cache = Cache(tmp_path, room)
+    cache.read(28)  # of 30 that make a pass: the next one is not fetched ahead
+    cache.fetched.close()
+    assert set(cache.made.values()) == {1}
+
+
+def test_what_is_not_read_any_more_leaves_the_cache(tmp_path):
+    cache = Cache(tmp_path, room=9)
+    cache.read(28)
+    cache.fetched.close()
+    assert len(list((tmp_path / "cache").iterdir())) <= 9
+
+
+def test_what_does_not_fit_beside_the_windows_is_not_fetched_ahead(tmp_path):
+    cache = Cache(tmp_path, room=9, lanes=4)
+    for lane in range(4):
+        cache.fetched.hold(lane, (2 * lane, 2 * lane + 1))
+    for lane in range(4):
+        cache.fetched.soon(lane, (8 + 2 * lane, 9 + 2 * lane))
+    cache.fetched._waiting.put(None)
+    cache.fetched._workers[0].join(60)
+    cache.fetched.close()
+    assert set(cache.made) <= {8}
+
+
+def test_what_is_being_fetched_is_not_asked_for_again(tmp_path):
+    cache = Cache(tmp_path, room=99)
+    cache.open.clear()
+    for _ in range(10):
+        cache.fetched.soon(0, (1, 2, 3, 4))
+    assert cache.fetched._waiting.qsize() <= 4
+    cache.open.set()
+    cache.fetched.close()
+
+
+def test_at_the_end_nothing_is_tried_again_and_no_thread_holds_the_process(tmp_path, monkeypatch):
+    begun = threading.Event()
+
+    def failing(place, path, stop):
+        begun.set()
+        raise DataError(place, "cannot be fetched", "NETWORK")
+
+    monkeypatch.setattr(streams, "TRIES", (1000.0,))
+    monkeypatch.setattr(streams, "fetch", failing)
+    listing = streams.Listing((streams.Shard("http://127.0.0.1/a.tar", 1, ""),), 1, {})
+    fetched = streams.Fetched(listing, [], (3, 4, 4), None, 1000, tmp_path)
+    fetched.soon(0, (0,))
+    workers = fetched._workers
+    assert begun.wait(60)
+    assert all(worker.daemon for worker in workers)
+    fetched.close()
+    for worker in workers:
+        worker.join(60)
+    assert not any(worker.is_alive() for worker in workers)
+
+
+def test_a_download_ends_when_nobody_needs_it(served, tmp_path):
+    _, address = served
+    stop = threading.Event()
+    stop.set()
+    with pytest.raises(DataError, match="is needed no more"):
+        streams.fetch(f"{address}/s-1.tar", tmp_path / "x.tar", stop)
+    assert not (tmp_path / "x.tar").exists()
+
+
+def test_without_its_batches_nothing_is_fetched_any_more(tmp_path):
+    for number in range(2):
+        shard(tmp_path / f"s-{number}.tar", number)
+    batches = Streamed(prepared(str(tmp_path / "s-{0..1}.tar"), tmp_path / "x.h5"), 0)
+    fetched = batches.fetched
+    assert not fetched._stop.is_set()
+    del batches
+    assert fetched._stop.is_set()
+
+
+def test_a_store_that_another_process_removed_before_it_was_opened_is_made_again(tmp_path):
+    (tmp_path / "a.tar").touch()
+    tries = []
+
+    def make(path, policy, target):
+        tries.append(path)
+        if len(tries) < 3:
+            raise DataError(str(target), "is not there", "DATA_MISSING")
+        return "a store"
+
+    assert streams.prepared(str(tmp_path / "a.tar"), {}, tmp_path, make) == "a store"
+    tries.clear()
+    with pytest.raises(DataError, match="is not there"):
+        streams.prepared(str(tmp_path / "b.tar"), {}, tmp_path, make)
+    assert len(tries) == 1
+
+
+def test_windows_that_no_cache_holds_are_told_before_the_training():
+    shards = tuple(streams.Shard(f"{i}.tar", 10_000, "") for i in range(100))
+    listing = streams.Listing(shards, 16, {})
+    said = streams.crowded(listing, (3, 256, 256), 1, 20 << 30)
+    assert "2 of each of 16 lanes, take up to 62.9 GB of disk, more than the 21.5 GB of the cache" in said
+    assert "fewer --lanes" in said
+    assert streams.crowded(listing, (3, 256, 256), 8, 20 << 30) == ""
+    assert streams.crowded(listing, (3, 64, 64), 1, 20 << 30) == ""
+
+
+def test_the_share_that_may_be_bad_holds_for_every_shard_and_in_training_too(tmp_path):
+    for number in range(2):
+        shard(tmp_path / f"s-{number}.tar", number, broken=2)
+    source, tell = str(tmp_path / "s-{0..1}.tar"), lambda done, total: None
+    with pytest.raises(Stopped):
+        prepared(source, tmp_path / "x.h5")
+    dataset = prepare_stream(source, tmp_path / "x.h5", Policy(max_bad=0.2), tell)
+    assert dataset.facts.count == 20
+    assert len(Streamed(dataset, 0)(0, 0, 20, 20)[0]) == 20

@@ -143,7 +143,7 @@ def test_the_page_has_the_same_ramp():
         ({"threshold": 1.0}, r"--threshold: 1 is no probability from 0 to below 1"),
         ({"threshold": float("nan")}, r"--threshold: nan is no probability"),
         ({"color": "hight"}, r"--color: 'hight' is no color of boxes; did you mean 'height'\?"),
-        ({"opacity": 0.0}, r"--opacity: 0 is not above 0"),
+        ({"opacity": 0.0}, r"--opacity: 0 is not 0.004, the faintest that is seen"),
         ({"frames": 1}, r"--frames: 1 is no number of pictures for a turn"),
     ],
 )

@@ -252,6 +252,10 @@ class TestTransparency:
         assert np.abs(draw(voxels, 64).astype(int) - draw(voxels, 64, opacity=0.999)).max() <= 1
 
 
+def test_the_least_opacity_is_seen():
+    assert draw(np.ones((1, 1, 1), bool), 16, color=(0, 0, 0), opacity=1 / 255).min() < 255
+
+
 def test_a_larger_picture_is_the_same_picture():
     voxels = noise(6, 5, 4)
     small, large = draw(voxels, 64).astype(float), draw(voxels, 512).astype(float)
@@ -268,6 +272,7 @@ def test_a_larger_picture_is_the_same_picture():
         (np.ones((2, 2, 2)), {"turn": math.inf}, "turn"),
         (np.ones((2, 2, 2)), {"color": "hight"}, "color"),
         (np.ones((2, 2, 2)), {"opacity": 0.0}, "opacity"),
+        (np.ones((2, 2, 2)), {"opacity": 1 / 600}, "opacity"),
         (np.ones((2, 2, 2)), {"opacity": 1.01}, "opacity"),
     ],
 )

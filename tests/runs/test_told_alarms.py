@@ -9,13 +9,18 @@ import gansaku
 from gansaku.cli import main
 from gansaku.health.looking import Looker
 from gansaku.listener import Listener
+from gansaku.parts import _registry
 from gansaku.runs import log, looks, watchers
-from gansaku.runs.alarms import Alarms
-from gansaku.runs.log import Log
+from gansaku.runs.alarms import Alarms, standing
+from gansaku.runs.log import Event, Log
 from gansaku.runs.report import render
 
 WELL = {"health/empty": 0.0, "health/occupancy": 0.3, "health/occupancy_real": 0.3}
 EMPTY = {"health/empty": 1.0, "health/occupancy": 0.0, "health/occupancy_real": 0.3}
+
+
+SMALL = ["--set", "generator.network.width=4", "discriminator.network.width=4", "batch=8", "length=48", "precision=fp32",
+         "--signals-budget", "100%", "--eval-budget", "0%"]  # fmt: skip
 
 
 def told(alarms, *numbers, start=0):
@@ -98,3 +103,64 @@ def test_a_generator_that_makes_nothing_is_told_of_in_log_report_and_table(voxel
     capsys.readouterr()
     assert main(["show", str(tmp_path / "run")]) == 0
     assert "alarm empty: 100% of the samples have no voxels to speak of" in capsys.readouterr().out
+
+
+def event(seen, kind, sentence):
+    return Event(seen, kind, sentence, 0.0)
+
+
+def test_an_alarm_stands_until_it_is_over_or_something_from_before_it_overtakes_it():
+    empty, islands = event(300, "alarm", "empty: all of it"), event(400, "alarm", "islands: many")
+    other = [event(400, "save", "saved"), event(500, "recovered", "pattern: no longer"), event(500, "end", "stopped")]
+    assert standing([empty, islands, *other]) == [empty, islands]
+    assert standing([empty, islands, event(500, "recovered", "empty: no longer; it was so"), *other]) == [islands]
+    assert standing([empty, islands, event(400, "start", "goes on")]) == [empty, islands]
+    assert standing([empty, islands, event(300, "rollback", "back")]) == [empty]
+    again = event(800, "alarm", "empty: once more")
+    assert standing([empty, event(500, "recovered", "empty: no longer"), again]) == [again]
+    assert standing([event(300, "alarm", "8 x 8 ended worse than it began: it stands nowhere")]) == []
+
+
+def test_what_stands_is_at_the_top_of_report_and_table_after_the_training_too(voxels, tmp_path, monkeypatch, capsys):
+    real = Looker.numbers
+    monkeypatch.setattr(Looker, "numbers", lambda self, state: (real(self, state)[0] | {"empty": 1.0, "occupancy": 0.0}, []))
+    run = str(tmp_path / "run")
+    assert main(["train", "dcgan", "--data", voxels, "--run", run, *SMALL]) == 0
+    head = (tmp_path / "run" / "report.html").read_text(encoding="utf-8").partition("</header>")[0]
+    assert re.search(r'class="notice"><b>alarm</b> at [\d,]+ samples: empty: 100% of the samples have no voxels', head)
+    capsys.readouterr()
+    assert main(["show", run]) == 0
+    shown = capsys.readouterr().out
+    assert re.search(r"^alarms\n  \d+ empty: 100% of the samples have no voxels", shown, re.M)
+
+
+OWN = """
+from typing import ClassVar
+
+from gansaku.health.alarms import Detector
+from gansaku.parts import part
+
+
+@part
+class Sameness(Detector):
+    kind: ClassVar[str] = "sameness"
+    remedy: ClassVar[str] = "ask somebody"
+
+    def wrong(self, looks):
+        return f"diversity is {looks[-1]['diversity']:.1f}" if looks[-1].get("diversity", 9.0) < 5 else None
+"""
+
+
+def test_a_detector_in_a_file_of_ones_own_raises_its_alarm_on_the_terminal_in_table_and_report(voxels, tmp_path, capsys):
+    (tmp_path / "mine.py").write_text(OWN)
+    run = str(tmp_path / "run")
+    try:
+        assert main(["train", "dcgan", "--data", voxels, "--run", run, "--use", str(tmp_path / "mine.py"), *SMALL]) == 0
+    finally:
+        _registry.pop("Sameness", None)
+    printed = capsys.readouterr()
+    pattern = r"alarm after [\d,]+ samples: sameness: diversity is \d\.\d; ask somebody"
+    assert len(re.findall(pattern, printed.out + printed.err)) == 1
+    assert main(["show", run]) == 0
+    assert "sameness: diversity is" in capsys.readouterr().out
+    assert "sameness: diversity is" in (tmp_path / "run" / "report.html").read_text(encoding="utf-8")

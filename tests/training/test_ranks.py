@@ -1,6 +1,7 @@
 """Two and four gloo ranks on this machine against one process on the same global batch: the same weights, up to rounding.
 
-One spawn of each for everything. The ranks write what they find; the tests compare. Loopback only.
+Each way in which this is known to go silently wrong has a test here or in test_procs.py: docs/how-to/many-processes.md lists
+them. One spawn of each for everything. The ranks write what they find; the tests compare. Loopback only.
 """
 
 import os
@@ -8,6 +9,7 @@ from datetime import timedelta
 from pathlib import Path
 from time import monotonic
 
+import numpy as np
 import pytest
 import torch
 from torch import distributed, multiprocessing
@@ -15,16 +17,23 @@ from torch import distributed, multiprocessing
 from fixtures import methods
 from fixtures.tiny import PICTURES, VOXELS, copies, data
 from gansaku import ranks
-from gansaku.contract import Phase
+from gansaku.contract import AdversarialLoss, Phase, Weighted
+from gansaku.data.batches import Batches
+from gansaku.data.sources import open_data
 from gansaku.errors import DataError, RecipeError, Stopped
 from gansaku.evaluation.features import extracted
 from gansaku.evaluation.samples import Generated
 from gansaku.evaluation.sharing import extracted_by_all, help_extract
 from gansaku.extractors.contract import Extracted, Extractor, Identity
 from gansaku.losses import RelativisticAverage
+from gansaku.methods.adversarial import Adversarial
 from gansaku.optimizers import SGD
+from gansaku.parts import part, parts
 from gansaku.ranks import Order
+from gansaku.regularizers import Consistency, LeCam
+from gansaku.terms import R1, R2, Dragan, Drift, GradientPenalty
 from gansaku.training import step
+from gansaku.training.feed import feed
 from gansaku.training.state import begin, counts
 from gansaku.training.step import cycle
 from gansaku.training.together import agree, share, take
@@ -34,24 +43,60 @@ torch.set_num_threads(1)
 MODULES = methods()
 CYCLES, TIMEOUT = 5, 60  # seconds without an answer from another rank; ten times that for all
 DIFFER_OVER_RANKS = {"dropout": "every rank draws the masks of its rows from a seed of its own"}
-TRAINED = [name for name in MODULES if name not in DIFFER_OVER_RANKS]
-ACROSS = ["batch_norm", "wgan_gp", "relativistic_average", "minibatch"]  # what four ranks train: each needs the others'
+OWN = ["penalty_alone", "micro_batches"]  # recipes of this file
+TRAINED = [*[name for name in MODULES if name not in DIFFER_OVER_RANKS], *OWN]
 BY_SGD = ["batch_norm", "wgan_gp", "relativistic_average", "lazy_r1"]
 SHAPES = {"batch_norm": [PICTURES, VOXELS], "wgan_gp": [PICTURES, VOXELS], "relativistic_average": [PICTURES, VOXELS]}
 
 
+TERMS = {"GradientPenalty": GradientPenalty(), "Dragan": Dragan(), "R1": R1(), "R2": R2(), "Drift": Drift("both"),
+         "Consistency": Consistency("both"), "LeCam": LeCam()}  # fmt: skip
+
+
+@part
+class PenaltyAlone(Adversarial):
+    """Every second move of D has no loss but its penalty: nothing of it passes what D says of a batch."""
+
+    def losses(self, turn):
+        return {} if turn.player == "discriminator" and turn.index % 2 else super().losses(turn)
+
+
 def recipe_of(name, shape):
-    recipe = MODULES[name].recipe(shape)
-    return recipe.but(loss=RelativisticAverage()) if name == "relativistic_average" else recipe
+    if name == "relativistic_average":
+        return MODULES[name].recipe(shape).but(loss=RelativisticAverage())
+    if name == "penalty_alone":
+        recipe = MODULES["wgan_gp"].recipe(shape)
+        return recipe.but(method=PenaltyAlone(recipe.cycle))
+    if name == "micro_batches":  # several backward passes for one step of the optimizer
+        return MODULES["lazy_r1"].recipe(shape).but(micro=1)
+    return MODULES[name].recipe(shape)
+
+
+def of_pair(loss, term):
+    """A recipe of a loss and a term; None where the two do not go together."""
+    try:
+        return MODULES["lazy_r1"].recipe().but({"loss": loss, "discriminator.terms": (Weighted(0.5, term),)})
+    except RecipeError:
+        return None
 
 
 def trained(name, shape):
     """After some cycles: all tensors, all signals of the last cycle, the counts; float64, the recipe's own optimizer."""
-    recipe = recipe_of(name, shape)
+    return after_cycles(recipe_of(name, shape), CYCLES)
+
+
+def after_cycles(recipe, cycles):
     state, source = begin(recipe, dtype=torch.float64), data(recipe, torch.float64)
-    for _ in range(CYCLES):
+    for _ in range(cycles):
         signals = cycle(state, recipe, source)
     return {"tensors": copies(state), "signals": signals, "counts": counts(state)}
+
+
+def every_pair():
+    """Every loss with every term that it goes with, for two cycles: the second one sees what the first has left in memory."""
+    recipes = {(term, loss.__name__): of_pair(loss(), made) for term, made in TERMS.items()
+               for loss in parts(AdversarialLoss).values() if loss.__module__ == "gansaku.losses"}  # fmt: skip
+    return {pair: after_cycles(recipe, 2)["tensors"] for pair, recipe in recipes.items() if recipe is not None}
 
 
 def by_sgd(name):
@@ -207,7 +252,8 @@ def work(rank, folder, world):
         "several": several,
         "rows": [tuple(piece.rows) for piece in pieces],
         "refused": refused,
-        "trained": everything(TRAINED if world == 2 else ACROSS),
+        "trained": everything(),
+        "pairs": every_pair() if world == 2 else {},
         "by_sgd": {name: by_sgd(name) for name in BY_SGD},
         "not_agreeing": not_agreeing(),
         "taken": taken(),
@@ -263,10 +309,15 @@ def alone():
     return everything()
 
 
+@pytest.fixture(scope="module")
+def pairs():
+    return every_pair()
+
+
 CASES = [
     pytest.param(world, f"{name} {len(shape) - 1}d", id=f"{world} ranks-{name} {len(shape) - 1}d")
-    for world, names in ((2, TRAINED), (4, ACROSS))
-    for name in names
+    for world in (2, 4)
+    for name in TRAINED
     for shape in SHAPES.get(name, [PICTURES])
 ]
 
@@ -283,6 +334,20 @@ def test_ranks_train_what_one_process_trains(both, alone, case):
             torch.testing.assert_close(
                 theirs["tensors"][name], value, rtol=1e-9, atol=1e-9, msg=lambda text, name=name: f"{name}: {text}"
             )
+
+
+@pytest.mark.parametrize("term", TERMS)
+def test_every_loss_with_every_term_is_trained_as_by_one_process(crews, pairs, term):
+    losses = [loss for of, loss in pairs if of == term]
+    assert len(losses) >= 7
+    for found in crews(2):
+        assert found["pairs"].keys() == pairs.keys()
+        for loss in losses:
+            theirs, mine = found["pairs"][term, loss], pairs[term, loss]
+            for name, value in mine.items():
+                torch.testing.assert_close(
+                    theirs[name], value, rtol=1e-9, atol=1e-9, msg=lambda text, at=(loss, name): f"{at}: {text}"
+                )
 
 
 @pytest.mark.parametrize(("both", "case"), CASES, indirect=["both"])
@@ -311,6 +376,28 @@ def test_signals_are_means_over_the_global_batch(both, alone, case):
         assert theirs.keys() == mine.keys()
         for name, value in mine.items():
             torch.testing.assert_close(theirs[name], value, rtol=1e-9, atol=1e-9, msg=lambda text, name=name: f"{name}: {text}")
+
+
+def test_with_four_then_two_then_one_rank_the_samples_come_in_the_order_of_one(tmp_path, monkeypatch):
+    """With the turns of mirrored samples, over the borders between passes of 30, in micro-batches and in one."""
+    np.save(tmp_path / "greys.npy", np.random.default_rng(0).integers(0, 256, (30, 8, 8, 3), np.uint8))
+    dataset = open_data(str(tmp_path / "greys.npy"))
+
+    def seen_by(count, seen, micro):
+        """The real samples of the global batch, as the ranks' pieces hold them."""
+        found = []
+        for rank in range(count):
+            monkeypatch.setattr(ranks, "count", lambda: count)
+            monkeypatch.setattr(ranks, "mine", lambda rank=rank: rank)
+            recipe = MODULES["lazy_r1"].recipe().but(micro=micro)
+            found += feed(Batches(dataset, 5, mirror=True), recipe)(seen, recipe.phase(seen))
+        assert [row for piece in found for row in range(piece.rows.start, piece.rows.stop)] == list(range(8))
+        return torch.cat([piece.real for piece in found])
+
+    whole = torch.cat([seen_by(1, seen, None) for seen in range(0, 96, 8)])
+    plan = [(4, None)] * 4 + [(2, 3)] * 4 + [(1, 8)] * 2 + [(4, 1)] * 2
+    assert torch.equal(torch.cat([seen_by(count, 8 * i, micro) for i, (count, micro) in enumerate(plan)]), whole)
+    assert len({tuple(sample.sort().values.tolist()) for sample in whole[:30].flatten(1)}) == 30, "each once in a pass"
 
 
 def test_every_rank_knows_its_place_and_its_rows(both):

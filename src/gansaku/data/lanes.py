@@ -82,18 +82,22 @@ class Lanes:
         rows, mirrored, shards = [np.empty(0, np.int64)], [np.empty(0, np.bool_)], list[int]()
         while first < last:
             number = self.pass_of(lane, first)
-            at = first - int(self.ends(number)[lane])
-            for window in range(0, len(self.shards(number, lane)), WINDOW):
-                found = self.window(number, lane, window)
-                if at < len(found.rows):
-                    break
-                at -= len(found.rows)
+            place, at = self.place(number, lane, first)
+            found = self.window(number, lane, place * WINDOW)
             taken = min(last - first, len(found.rows) - at)
             rows.append(found.rows[at : at + taken])
             mirrored.append(found.mirrored[at : at + taken])
             shards += found.shards
             first += taken
         return np.concatenate(rows), np.concatenate(mirrored), tuple(dict.fromkeys(shards))
+
+    def place(self, number: int, lane: int, sample: int) -> tuple[int, int]:
+        """In which window of a lane in a pass a sample of the lane lies, and which one of the window's it is."""
+        own = self.shards(number, lane)
+        ends = np.cumsum(np.add.reduceat(self.sizes[own], np.arange(0, len(own), WINDOW)))
+        at = sample - int(self.ends(number)[lane])
+        window = int(np.searchsorted(ends, at, side="right"))
+        return window, at - (int(ends[window - 1]) if window else 0)
 
     def pass_of(self, lane: int, sample: int) -> int:
         """The pass that a sample of a lane belongs to."""
@@ -104,9 +108,6 @@ class Lanes:
     def after(self, lane: int, last: int) -> tuple[int, ...]:
         """The shards of the window that follows the one with this sample of a lane: those to fetch meanwhile."""
         number = self.pass_of(lane, last)
-        at, own = last - int(self.ends(number)[lane]), self.shards(number, lane)
-        lengths = [int(self.sizes[own[i : i + WINDOW]].sum()) for i in range(0, len(own), WINDOW)]
-        window = int(np.searchsorted(np.cumsum(lengths), at, side="right")) + 1
-        if window < len(lengths):
-            return tuple(map(int, own[window * WINDOW : (window + 1) * WINDOW]))
-        return tuple(map(int, self.shards(number + 1, lane)[:WINDOW]))
+        window, _ = self.place(number, lane, last)
+        following = self.shards(number, lane)[(window + 1) * WINDOW :]
+        return tuple(map(int, (following if len(following) else self.shards(number + 1, lane))[:WINDOW]))

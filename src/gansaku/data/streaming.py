@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import io
 import json
+import weakref
 from collections.abc import Iterator
+from functools import partial
 from hashlib import blake2b
 from pathlib import Path
 from typing import Any
@@ -21,7 +23,7 @@ from gansaku.data.destinations import check_destination
 from gansaku.data.lanes import Lanes
 from gansaku.data.policy import Policy, policy
 from gansaku.data.store import Dataset, open_store
-from gansaku.data.streams import LANES, Fetched, Listing, Shard, listing, places, prepared, streams_folder
+from gansaku.data.streams import LANES, Fetched, Listing, Shard, crowded, listing, places, prepared, streams_folder
 from gansaku.errors import DataError, UsageError
 from gansaku.keys import generator
 
@@ -32,7 +34,8 @@ MOST = 20 << 30  # bytes of prepared shards in the cache
 class Streamed(Batches):
     """Batches whose training samples come from shards; everything else comes from the store's own samples, as ever.
 
-    `most` is how many bytes of prepared shards may lie in the cache of this process.
+    `most` is how many bytes of prepared shards may lie in the cache of this process, beside those that it is reading.
+    Nothing is fetched any more once nobody has the batches.
     """
 
     def __init__(self, dataset: Dataset, seed: int, *, most: int = MOST, **how: Any):
@@ -43,29 +46,38 @@ class Streamed(Batches):
         except (KeyError, TypeError, ValueError) as error:
             raise DataError(str(dataset.path), f"has no list of shards that can be used: {error}", "STREAM") from error
         self.lanes = Lanes([shard.samples for shard in self.listing.shards], self.listing.lanes, seed)
-        self.fetched = Fetched(self.listing, dataset.classes, dataset.shape, make, most)
+        self.most, made = most, partial(make, max_bad=self.listing.max_bad)
+        self.fetched = Fetched(self.listing, dataset.classes, dataset.shape, made, most)
+        weakref.finalize(self, self.fetched.close)
 
     @property
     def count(self) -> int:
         return self.listing.count
 
+    def crowded(self, parts: int) -> str:
+        """What to say before a training of `parts` processes whose cache is too small for what each reads at a time."""
+        return crowded(self.listing, self.dataset.shape, parts, self.most)
+
     def __call__(self, seen: int, start: int, stop: int, batch: int = 0) -> tuple[Tensor, Tensor, dict[str, Tensor]]:
-        samples, labels = [], []
+        samples, labels, stretches = [], [], []
         for lane, first, last in self.lanes.places(seen, start, stop, batch):
-            rows, mirrored, _ = self.lanes.stretch(lane, first, last)
+            rows, mirrored, shards = self.lanes.stretch(lane, first, last)
+            self.fetched.hold(lane, shards)  # of all lanes, before the first of them makes room for itself
+            stretches.append((lane, last, rows, mirrored))
+        for lane, last, rows, mirrored in stretches:
             stored, own = self.fetched.rows(rows, self.lanes.starts)
             samples.append(self.made(stored, mirrored if self.mirror else None))
             labels.append(self.moved(own))
-            self.fetched.soon(self.lanes.after(lane, last))
+            self.fetched.soon(lane, self.lanes.after(lane, last))
         return torch.cat(samples), torch.cat(labels), {}
 
 
-def make(path: Path, chosen: dict[str, Any], target: Path) -> Dataset:
+def make(path: Path, chosen: dict[str, Any], target: Path, max_bad: float = Policy.max_bad) -> Dataset:
     """A shard's store. Raises as `sources.open_data`."""
     if sources.own_store(str(path)):
         return open_store(path)
     choices: dict[str, Any] = {name: tuple(value) if isinstance(value, list) else value for name, value in chosen.items()}
-    how = policy(**choices)
+    how = policy(max_bad=max_bad, **choices)
     return sources.carried_out(sources.planned(str(path), how), target, how, None)
 
 
@@ -92,12 +104,12 @@ def prepare_stream(
     seen = []
     for number, place in enumerate(found):
         progress(number, len(found))
-        seen.append(looked_at(place, plain, each, work / f"{number:06d}.npz"))
+        seen.append(looked_at(place, plain, each, work / f"{number:06d}.npz", chosen.max_bad))
     progress(len(found), len(found))
     shapes, names = {one.shape for one in seen}, sorted({name for one in seen for name in one.classes})
     if len(shapes) > 1:
         raise DataError(source, f"has shards of unlike samples, {' and '.join(map(str, sorted(shapes)))}; give --size", "SHAPE")
-    shards = Listing(tuple(one.shard for one in seen), lanes, plain)
+    shards = Listing(tuple(one.shard for one in seen), lanes, plain, chosen.max_bad)
 
     def blocks(start: int) -> Iterator[Block]:
         for one in seen[start:]:
@@ -137,11 +149,11 @@ class Looked:
             return kept["samples"]
 
 
-def looked_at(place: str, chosen: dict[str, Any], each: int, path: Path) -> Looked:
+def looked_at(place: str, chosen: dict[str, Any], each: int, path: Path, max_bad: float) -> Looked:
     """Some samples of a shard and what it is, kept in a file, so that no shard is fetched twice."""
     if path.is_file():
         return Looked(path)
-    store = prepared(place, chosen, streams_folder(), make)
+    store = prepared(place, chosen, streams_folder(), partial(make, max_bad=max_bad))
     there = store.counts["train"]
     rows = torch.randperm(there, generator=generator("look", store.fingerprint)).numpy()[:each]
     about = {"shard": [place, there, store.fingerprint], "classes": store.classes, "shape": store.shape}

@@ -3,20 +3,25 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Literal
 
 import torch
 from torch import Tensor
 
-JUMP = 3.0  # times the median
+JUMP = 3.0  # times the median or the mean
 
 
 @dataclass(frozen=True)
 class Continuity:
-    """The speed of each step of a closed walk: how far features move for the way in latent space, in units of the median."""
+    """The speed of each step of a closed walk: how far features move for the way in latent space.
 
-    speeds: tuple[float, ...]
+    In units of the median; of the mean, where at least half of the steps change nothing.
+    """
+
+    speeds: tuple[float, ...]  # finite
     steps: int  # from one stop to the next
     spread: float  # of the speeds: their standard deviation over their mean; 0 for a generator that is linear
+    unit: Literal["median", "mean"] = "median"
 
     @property
     def largest(self) -> int:
@@ -24,7 +29,7 @@ class Continuity:
 
     @property
     def jumps(self) -> list[int]:
-        """Steps of more than JUMP times the median that are the largest of those next to them."""
+        """Steps of more than JUMP times the unit that are the largest of those next to them."""
         n, s = len(self.speeds), self.speeds
         return [i for i in range(n) if s[i] >= JUMP and s[i] >= s[i - 1] and s[i] > s[(i + 1) % n]]
 
@@ -38,10 +43,10 @@ class Continuity:
         if not self.speeds[self.largest] > 0:
             return "nothing changes on the way"
         a, b = self.between(self.largest)
-        found = f"the largest step, {self.speeds[self.largest]:.1f} times the median, lies between samples {a} and {b}"
+        found = f"the largest step, {self.speeds[self.largest]:.1f} times the {self.unit}, lies between samples {a} and {b}"
         if not self.jumps:
             return f"no jumps: {found}"
-        return f"{len(self.jumps)} jump{'s' if len(self.jumps) > 1 else ''} of {JUMP:g} times the median or more; {found}"
+        return f"{len(self.jumps)} jump{'s' if len(self.jumps) > 1 else ''} of {JUMP:g} times the {self.unit} or more; {found}"
 
 
 def continuity(features: Tensor, latents: Tensor, steps: int) -> Continuity:
@@ -49,6 +54,8 @@ def continuity(features: Tensor, latents: Tensor, steps: int) -> Continuity:
     moved, gone = (torch.linalg.vector_norm((x.roll(-1, 0) - x).double(), dim=1) for x in (features, latents))
     speed = torch.where(gone > 0, moved / gone, 0.0)
     median, mean = speed.median(), speed.mean()
-    relative = speed / median if median > 0 else torch.where(speed > 0, torch.inf, 0.0)
-    spread = float(speed.std(correction=0) / mean) if mean > 0 else 0.0
-    return Continuity(tuple(relative.tolist()), steps, spread)
+    if not mean > 0:
+        return Continuity((0.0,) * len(speed), steps, 0.0)
+    relative = speed / (median if median > 0 else mean)
+    spread = float(speed.std(correction=0) / mean)
+    return Continuity(tuple(relative.tolist()), steps, spread, "median" if median > 0 else "mean")

@@ -5,6 +5,7 @@
     data = "faces.zip"
     seeds = 5                       # 0 to 4, or a list
     grid = true                     # every combination; else one factor at a time
+    signals = 0.1                   # share of the time for looks at signals, if not 1 %: alarms need several
     [vary]                          # the first value of each is the baseline's
     "generator.network.grow" = ["transpose", "resize"]
     [set]                           # of all arms
@@ -90,6 +91,7 @@ class Plan:
     use: tuple[str, ...] = ()  # Python files of one's own
     against: str = ""  # the file of a locked baseline, which takes the place of one that is trained
     search: int = 0  # settings to try out of `vary`; those of listed arms first
+    signals: float | None = None  # share of each training's time that looks at its signals may take; None: as ever
 
     def __post_init__(self) -> None:
         check(self)
@@ -234,6 +236,8 @@ def check_counts(plan: Plan) -> None:
         raise UsageError("--seeds", f"{list(plan.seeds)} has a seed twice", "PLAN")
     if len(plan.seeds) < 2:
         raise UsageError("--seeds", "one seed shows no difference from chance; use 5, or 2 at the least", "PLAN")
+    if plan.signals is not None and not 0 <= plan.signals <= 1:
+        raise UsageError("signals", f"{plan.signals:g} is no share of the time; use 0 to 1", "PLAN")
     if plan.budget is not None and plan.budget <= 0:
         raise UsageError("--budget", "leaves no time to train", "PLAN")
 
@@ -251,6 +255,7 @@ KEYS = [
     "use",
     "against",
     "search",
+    "signals",
     "vary",
     "arms",
     "set",
@@ -272,6 +277,8 @@ def to_toml(plan: Plan) -> str:
         content["against"] = plan.against
     if plan.search:
         content["search"] = plan.search
+    if plan.signals is not None:
+        content["signals"] = plan.signals
     if plan.vary:
         content["vary"] = {f.path: str(f.span) if f.span else [encode(v) for v in f.values] for f in plan.vary}
     content["set"] = {path: encode(value) for path, value in plan.settings.items()}
@@ -311,6 +318,7 @@ def from_toml(text: str, where: str = "plan") -> Plan:
         use=tuple(map(str, taken(content, "use", list, where))),
         against=str(content.get("against", "")),
         search=whole(content.get("search", 0), f"{where}.search"),
+        signals=None if content.get("signals") is None else float(content["signals"]),
     )
 
 

@@ -39,7 +39,8 @@ class Alarm(NamedTuple):
 class Detector(ABC):
     """A part that says at a look whether something is wrong. It is found by being there, a user's own too.
 
-    `patience`: so many looks in a row must be wrong before it is an alarm, since one may be chance, or a beginning.
+    `kind` is one word, with which what is told of it begins. `patience`: so many looks in a row must be wrong before it is an
+    alarm, since one may be chance, or a beginning.
     """
 
     kind: ClassVar[str]

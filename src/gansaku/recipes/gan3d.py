@@ -27,9 +27,9 @@ def gan3d_article(facts: Facts) -> Recipe:
             of softplus(-D(x)) + softplus(D(G(z))) with a sigmoid inside D; one step each on the same fakes, G first, D by
             what it said before. Its samples on the way draw z from N(0, 0.33²) too.
     Departs: the source leaves the last batch of a pass short, here it runs on into the next one.
-    Tried by the author too: latent=Uniform; loss=Logistic, without the sigmoid, which "does not work";
-            method.order.1.gate=Gate, 3D-GAN's 80 %; generator.network.leak=0.2; discriminator.optimizer=SGD;
-            generator.network.dropout=0.5; method.batches=together.
+    Tried by the author too: latent=Uniform latent.size=200; loss=Logistic, without the sigmoid, which "does not work";
+            method.order.1.gate=Gate, 3D-GAN's 80 %; generator.network.leak=0.2; discriminator.optimizer=SGD
+            discriminator.lr=0.01, a rate of ours; generator.network.dropout=0.5; method.batches=together, the other way.
     Expect: chairs from 50 to 100 passes, 15 minutes each on a K80, says the article. MEASURED: not yet.
     Watch:  occupancy 0 or 1 is final: a vanished shape does not come back.
     """

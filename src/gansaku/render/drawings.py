@@ -14,7 +14,7 @@ from PIL import Image, ImageDraw
 from gansaku.errors import UsageError, nearest
 from gansaku.render.ramps import ramped
 from gansaku.render.sheet import INK, Pixels, font, sheet
-from gansaku.render.voxels import SCALES, WHITE, WOOD, Color, draw
+from gansaku.render.voxels import LEAST, SCALES, WHITE, WOOD, Color, draw
 
 Grid = NDArray[Any]
 
@@ -59,8 +59,9 @@ class Drawing:
             raise UsageError("--threshold", f"{self.threshold:g} is no probability from 0 to below 1", "THRESHOLD")
         if self.color not in COLORS:
             raise UsageError("--color", f"{self.color!r} is no color of boxes{nearest(self.color, list(COLORS))}", "VIEW_COLOR")
-        if not 0 < self.opacity <= 1:
-            raise UsageError("--opacity", f"{self.opacity:g} is not above 0 and up to 1, which hides all", "VIEW_OPACITY")
+        if not LEAST <= self.opacity <= 1:
+            sentence = f"{self.opacity:g} is not 0.004, the faintest that is seen, up to 1, which hides all"
+            raise UsageError("--opacity", sentence, "VIEW_OPACITY")
         if not 2 <= self.frames <= 720:
             raise UsageError("--frames", f"{self.frames:,} is no number of pictures for a turn; use 2 to 720", "COUNT")
 

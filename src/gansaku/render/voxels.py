@@ -25,6 +25,7 @@ WIRE = (168, 172, 180)
 SCALES = ("height", "probability")  # what a color may stand for
 
 FAINTEST = 1 / 512  # of a sample: what would add less is not looked for
+LEAST = 1 / 255  # opacity: less would be rounded away, and nothing drawn
 
 
 def draw(
@@ -79,8 +80,8 @@ def checked(voxels: NDArray[Any], size: int, turn: float, height: float, color: 
         raise UsageError("height", f"{height} degrees is not between -90 (from below) and 90 (from above)")
     if isinstance(color, str) and color not in SCALES:
         raise UsageError("color", f"{color!r} is no color for boxes{nearest(color, list(SCALES))}")
-    if not 0 < opacity <= 1:
-        raise UsageError("opacity", f"{opacity} is not above 0 (not to be seen) and up to 1 (hides all behind it)")
+    if not LEAST <= opacity <= 1:
+        raise UsageError("opacity", f"{opacity} is not 1/255 (less is not to be seen) up to 1 (hides all behind it)")
 
 
 def as_seen(values: NDArray[Any], quarters: int, upwards: int) -> NDArray[Any]:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import NamedTuple
 
 from gansaku.health.alarms import Alarm, Detector, Looked, alarms, history_of, known
 from gansaku.runs import log
+from gansaku.runs.log import Event
 
 BEGINS, ENDS = "alarm", "recovered"
 """Kinds of events."""
@@ -52,3 +54,19 @@ def sentence(alarm: Alarm) -> str:
 
 def over_sentence(alarm: Alarm) -> str:
     return f"{alarm.kind}: no longer; it was so since {alarm.since:,} samples"
+
+
+def standing(events: Iterable[Event]) -> list[Event]:
+    """The alarms that are not over, in the order they began; a start or a rollback from before one has overtaken it.
+
+    Other alarms, as of a phase of growth, have no end that could be told: they are not among these.
+    """
+    found: dict[str, Event] = {}
+    for event in events:
+        found = {kind: one for kind, one in found.items() if one.seen <= event.seen}
+        told = re.match(r"[\w-]+(?=: )", event.sentence)
+        if told and event.kind == BEGINS:
+            found[told[0]] = event
+        elif told and event.kind == ENDS:
+            found.pop(told[0], None)
+    return list(found.values())

@@ -74,7 +74,8 @@ class PhaseEnds:
         if span is None:
             return None
         happened = log.events(self._folder.log)
-        return None if any(span.stop <= e.seen <= seen and e.kind in (ENDED, ALARM) for e in happened) else span
+        looked = any(span.stop <= e.seen <= seen and e.sentence.startswith(ends_after(span.size, e.seen)) for e in happened)
+        return None if looked else span
 
     def _look(self, state: State, span: Span) -> None:
         """Sheet, scores, verdict. Raises Stopped or Lengthened where the gate says so."""
@@ -140,10 +141,10 @@ class PhaseEnds:
 
 def told(found: Found, seen: int) -> str:
     """What a person reads of a phase that has ended after so many samples."""
-    size, verdict, own, after, before = named(found.span.size), found.verdict, found.own, found.after, found.before
+    ended, verdict, own, after, before = ends_after(found.span.size, seen), found.verdict, found.own, found.after, found.before
     if own is None:
-        return f"{size} ends after {seen:,} samples"
-    sentence = f"{size} ends after {seen:,} samples with {own.name} {number(own)}"
+        return ended
+    sentence = f"{ended} with {own.name} {number(own)}"
     if after is None:
         return sentence
     if verdict is None or before is None:
@@ -151,6 +152,11 @@ def told(found: Found, seen: int) -> str:
     than = "" if found.last is None else f" than {named(found.last.size)}"
     compared = f"{after.name} {number(after)} when shrunk, {number(before)} a phase before: {verdict.word}{than}"
     return f"{sentence}; {compared}{f'; {CURE}' if verdict.word == 'worse' else ''}"
+
+
+def ends_after(size: tuple[int, ...], seen: int) -> str:
+    """How each verdict begins, by which it is known again: an alarm about the samples may fall on the same moment."""
+    return f"{named(size)} ends after {seen:,} samples"
 
 
 def lengthened(recipe: Recipe, span: Span) -> Recipe | None:

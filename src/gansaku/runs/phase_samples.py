@@ -80,7 +80,9 @@ class Made(Generated):
 def compared_small(samples: Generated) -> Made:
     """The same samples as they are compared below full size: of voxels the shares, before anything is cut off."""
     identity = {**samples.identity, "size": list(samples.shape[1:])}
-    return Made(samples.name, identity, samples.shape, samples.make, samples.classes, samples.label, samples.count, samples.kept)
+    return Made(
+        samples.name, identity, samples.shape, samples.make, samples.classes, samples.label, samples.count, samples.kept
+    )
 
 
 def at_size(score: Score, size: tuple[int, ...]) -> Score:

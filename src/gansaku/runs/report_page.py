@@ -13,6 +13,7 @@ from importlib.resources import files as packaged
 
 from gansaku.listener import duration
 from gansaku.render.curves import Mark, Shade, chart, legend
+from gansaku.runs.alarms import standing
 from gansaku.runs.log import Event
 from gansaku.runs.report_charts import Chart, main_charts, more_charts
 from gansaku.runs.report_growth import growth, shades
@@ -114,11 +115,11 @@ def left(reading: Reading) -> str:
 
 
 def notice(happened: Sequence[Event]) -> str:
-    """The last alarm or stop, unless something was done about it since."""
-    last = next((event for event in reversed(happened) if event.kind != "save"), None)
-    if last is None or last.kind not in ("alarm", "stopped"):
-        return ""
-    return f'<p class="notice"><b>{e(last.kind)}</b> at {last.seen:,} samples: {e(last.sentence)}</p>'
+    """The alarms that are not over, and another alarm or a stop that nothing was done about since."""
+    found, last = standing(happened), next((event for event in reversed(happened) if event.kind != "save"), None)
+    if last is not None and last.kind in ("alarm", "stopped") and last not in found:
+        found.append(last)
+    return "".join(f'<p class="notice"><b>{e(one.kind)}</b> at {one.seen:,} samples: {e(one.sentence)}</p>' for one in found)
 
 
 def sheets(reading: Reading, shots: Sequence[Shot]) -> str:

@@ -10,6 +10,7 @@ from typing import Any
 
 from gansaku.metrics.passport import Score
 from gansaku.runs import log, manifest
+from gansaku.runs.alarms import standing
 from gansaku.runs.folder import Folder, opened
 
 
@@ -32,6 +33,7 @@ def summarize(path: Path) -> dict[str, Any]:
         "length": recipe["length"],
         "passes": round(seen / about["data"]["count"], 2),
         "starts": log.attempts(folder.log),
+        "alarms": [{"seen": e.seen, "sentence": e.sentence} for e in standing(events)],
         "parameters": parameters(manifest.place(folder.checkpoints, good[-1]) / manifest.TENSORS) if good else {},
         "last": {name: value for name, (_, value) in last.items()},
         "scores": [{"seen": at, "score": str(score)} for at, score in last_scores(folder)],

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import math
 from collections.abc import Sequence
 from html import escape
 from pathlib import Path
@@ -75,7 +74,7 @@ def write(out: Path, samples: Tensor, found: Continuity, notes: dict[str, str], 
     files.write_bytes(out / ANIMATION, animation(tiles(pictures, LARGE)))
     files.write_bytes(out / STRIP, png(strip(tiles(pictures, SMALL), found.steps), notes))
     files.write_text(out / CHART, chart(found, notes))
-    files.write_text(out / NUMBERS, json.dumps(numbers, indent=1) + "\n")
+    files.write_text(out / NUMBERS, json.dumps(numbers, indent=1, allow_nan=False) + "\n")
 
 
 def strip(pictures: Pixels, steps: int) -> Pixels:
@@ -87,7 +86,7 @@ def strip(pictures: Pixels, steps: int) -> Pixels:
 
 def chart(found: Continuity, notes: dict[str, str]) -> str:
     """Each step's speed, the stops as hairlines, and where a jump begins. A picture by itself, light or dark."""
-    speeds: Sequence[float] = [value if math.isfinite(value) else 0.0 for value in found.speeds]
+    speeds: Sequence[float] = found.speeds
     scale = scaled([0.0, JUMP, *speeds], False, None, 5)
     n = len(speeds)
 
@@ -117,7 +116,7 @@ def chart(found: Continuity, notes: dict[str, str]) -> str:
     return (
         f'<svg xmlns="http://www.w3.org/2000/svg" width="{WIDE}" height="{HIGH}" role="img" aria-label="{escape(told)}">'
         f"<style>{STYLE}</style><rect class='paper' width='100%' height='100%'/>"
-        f'<text class="title" x="{LEFT}" y="22">Change of each step, in medians</text>'
+        f'<text class="title" x="{LEFT}" y="22">Change of each step, in {found.unit}s</text>'
         f'<text x="{WIDE - 16}" y="22" text-anchor="end">{escape(found.sentence())}</text>'
         f'<svg x="{LEFT}" y="{TOP}" width="{WIDE - LEFT - 16}" height="{HIGH - TOP - BELOW}" overflow="visible">'
         f"{''.join([*lines, *bars])}</svg>"

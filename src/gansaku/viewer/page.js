@@ -198,7 +198,7 @@ function dropping() {
   addEventListener("drop", (event) => {
     event.preventDefault();
     $("stage").classList.remove("over");
-    open(event.dataTransfer.files);
+    open([...event.dataTransfer.files]);
   });
   $("open").onclick = () => $("files").click();
   $("files").onchange = async () => { await open([...$("files").files]); $("files").value = ""; };
