@@ -20,7 +20,7 @@ from gansaku.data.page import write_page
 from gansaku.data.policy import Size, policy
 from gansaku.data.sources import open_data
 from gansaku.data.store import Dataset, Facts
-from gansaku.data.streaming import LOOK, prepare_stream
+from gansaku.data.streaming import LOOK, Streamed, prepare_stream
 from gansaku.data.summary import described_data, warnings_of
 from gansaku.errors import UsageError
 from gansaku.evaluation.samples import Stored
@@ -127,7 +127,10 @@ def train(
             with ranks.alone():  # the others have nothing to do
                 describe_plan(made, dataset, folder, begin(made, where), feed(batches(dataset, made, where), made), listener)
             return Run(folder, made)
-        feeding = feed(batches(dataset, made, where), made)
+        given = batches(dataset, made, where)
+        feeding = feed(given, made)
+        if isinstance(given, Streamed) and (crowded := given.crowded(ranks.count())):
+            listener.say(crowded)
         watching = live(scoring, made, Stored(dataset), where, folder.path.absolute().name)
         state = begin(made, where)  # before the folder: a recipe that cannot begin leaves none behind
         for sentence in taken_over(state, source) if source is not None and plan.new else []:

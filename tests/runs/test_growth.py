@@ -180,9 +180,16 @@ class TestTheGate:
         longer = arguments["settings"] | {"length": SHORT.length + 40}
         assert train(data, **{**arguments, "settings": longer}).state().seen == run.recipe.length + 40
 
-    def test_a_phase_that_ended_with_the_last_start_is_looked_at_by_the_next_one(self, data, monkeypatch):
+    @pytest.mark.parametrize("alarm", [None, "empty: 100% of the samples"])
+    def test_a_phase_that_ended_with_the_last_start_is_looked_at_by_the_next_one(self, data, monkeypatch, alarm):
+        """Also where an alarm about the samples fell on the same moment."""
+
+        def stopped(self, state, span):
+            if alarm:
+                self._recorder.event(state.seen, "alarm", alarm)
+
         with monkeypatch.context() as blind:
-            blind.setattr(PhaseEnds, "_look", lambda self, state, span: None)
+            blind.setattr(PhaseEnds, "_look", stopped)
             train(data, settings={**FEW, "length": 160})
         assert told(gansaku.load("run"), "phase") == []
         run = train(data, settings={**FEW, "length": 280})

@@ -68,7 +68,7 @@ class Streamed(Batches):
             stored, own = self.fetched.rows(rows, self.lanes.starts)
             samples.append(self.made(stored, mirrored if self.mirror else None))
             labels.append(self.moved(own))
-            self.fetched.soon(lane, self.lanes.after(lane, last))
+            self.fetched.soon(lane, self.lanes.after(lane, last - 1))
         return torch.cat(samples), torch.cat(labels), {}
 
 
