@@ -106,7 +106,7 @@ def test_times_are_read_with_their_units():
 
 def test_less_time_than_ranks_need_to_be_heard_is_refused(capsys):
     assert main(["train", "--rank-timeout", "1s"]) == 2
-    assert "--rank-timeout: '1s' is too short a time; give 10s or more" in capsys.readouterr().err
+    assert "--rank-timeout: 1 s are too few: each process shows once a second that it lives" in capsys.readouterr().err
     assert main(["train", "--rank-timeout", "abc"]) == 2
     assert "--rank-timeout: 'abc' is no time" in capsys.readouterr().err
 

@@ -22,7 +22,6 @@ from gansaku.cli_latent import directions, project
 from gansaku.cli_recipes import recipes, verify
 from gansaku.cli_scores import blind, evaluate, probe, scores, weights
 from gansaku.cli_values import (
-    LEAST_WAIT,
     Flag,
     Json,
     Positional,
@@ -128,7 +127,7 @@ def train(
         scoring=wanted,
         signals_budget=share(signals_budget, "--signals-budget"),
         procs=procs,
-        rank_timeout=seconds(rank_timeout, "--rank-timeout", LEAST_WAIT),
+        rank_timeout=seconds(rank_timeout, "--rank-timeout"),
         listener=Listener() if processes.rank() else Terminal(),
     )
     if as_json and not processes.rank():

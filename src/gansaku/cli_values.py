@@ -10,8 +10,6 @@ import tyro
 
 from gansaku.errors import UsageError
 
-LEAST_WAIT = 10.0  # seconds of --rank-timeout: ranks show that they live once a second, and are looked at once a second
-
 Flag = tyro.conf.arg
 Positional: Any = tyro.conf.Positional
 Texts = Annotated[tuple[str, ...], tyro.conf.UseAppendAction]
@@ -47,21 +45,19 @@ def setting(text: str) -> tuple[str, Any]:
         return path, value
 
 
-def seconds(text: str, flag: str = "--budget", least: float = 0) -> float:
-    """90s, 30m, 9h, 1h30m -> seconds, `least` or more; a bare number is seconds."""
+def seconds(text: str, flag: str = "--budget") -> float:
+    """90s, 30m, 9h, 1h30m -> seconds; a bare number is seconds."""
     units = {"s": 1, "m": 60, "h": 3600, "d": 86400}
     found = re.findall(r"(\d+(?:\.\d+)?)([smhd])", text)
     if re.fullmatch(r"\d+(?:\.\d+)?", text):
-        return bounded(float(text), text, flag, least)
+        return bounded(float(text), text, flag)
     if not found or "".join(number + unit for number, unit in found) != text:
         raise UsageError(flag, f"{text!r} is no time; write 90s, 30m, 9h or 1h30m", "BUDGET")
-    return bounded(sum(float(number) * units[unit] for number, unit in found), text, flag, least)
+    return bounded(sum(float(number) * units[unit] for number, unit in found), text, flag)
 
 
-def bounded(time: float, text: str, flag: str, least: float) -> float:
-    """The seconds. Raises UsageError for more than a person waits, and for less than `least`."""
-    if time < least:
-        raise UsageError(flag, f"{text!r} is too short a time; give {least:g}s or more", "BUDGET")
+def bounded(time: float, text: str, flag: str) -> float:
+    """The seconds. Raises UsageError for more than a person waits."""
     if time > 1e10:
         raise UsageError(flag, f"{text[:40]!r} is longer than three hundred years; leave it out", "BUDGET")
     return time

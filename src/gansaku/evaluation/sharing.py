@@ -51,7 +51,7 @@ def help_extract(samples: Samples, n: int, extractor: Extractor) -> list[str]:
     while ranks.told() == Order.MORE:
         _, failed = together(samples, n, extractor, start)
         if failed is not None:
-            wrong.append(f"rank {ranks.mine()}: {type(failed).__name__}: {failed}")
+            wrong.append(f"{type(failed).__name__}: {failed}")
         start += STEP * ranks.count()
     return wrong
 
